@@ -1,0 +1,23 @@
+"""The two noise schedules, noising and the v target (Salimans and Ho, arXiv 2202.00512), shared by the stages."""
+
+from __future__ import annotations
+
+import torch
+
+NUM_TIMESTEPS = 1000
+
+
+def alphas_cumprod(schedule: str) -> torch.Tensor:
+    """Cumulative alphas (1000,) of Stable Diffusion's "scaled_linear" or AnimateDiff's "linear" betas."""
+    if schedule == "scaled_linear":
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, NUM_TIMESTEPS, dtype=torch.float64) ** 2
+    else:
+        betas = torch.linspace(0.00085, 0.012, NUM_TIMESTEPS, dtype=torch.float64)
+    return (1 - betas).cumprod(0).float()
+
+
+def add_noise(clean: torch.Tensor, noise: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noisy latents and their v target, for `kept` = cumulative alpha, one a row; all (b, ...)."""
+    kept = kept.view(-1, *[1] * (clean.ndim - 1))
+    signal, spread = kept.sqrt(), (1 - kept).sqrt()
+    return signal * clean + spread * noise, signal * noise - spread * clean

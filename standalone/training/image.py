@@ -1,0 +1,116 @@
+"""Stage 2: the image UNet, on single frames of the clips.
+
+Frames are drawn at any moment of their motion, and the captions name the motion although one frame does not show it:
+an auxiliary readout makes the UNet carry the word along, so that a motion module can find it in the features later.
+Half of the batches are noised with each beta schedule, so that the UNet is at home in both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import nn
+from torch.nn.functional import cross_entropy
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from standalone.training import scenes
+from standalone.training.diffusion import NUM_TIMESTEPS, add_noise, alphas_cumprod
+from standalone.training.latents import LatentCode
+from standalone.training.optimizer import Trainer
+from standalone.training.text import NUM_CLASSES, WIDTH, describe, tokenize
+
+
+def build_unet() -> UNet2DConditionModel:
+    """SD1.5's blocks, narrow: 4 levels, 2 layers a block, cross-attention everywhere but in the last level."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(32, 64, 96, 96),
+        layers_per_block=2,
+        norm_num_groups=8,
+        attention_head_dim=4,
+        cross_attention_dim=WIDTH,
+    )
+
+
+def draw_timesteps(count: int, *, high: float = 0.7, first_high: int = 350) -> torch.Tensor:
+    """Timesteps (b,): a share `high` of them where layout and shape are decided."""
+    anywhere = torch.randint(0, NUM_TIMESTEPS, (count,))
+    late = torch.randint(first_high, NUM_TIMESTEPS, (count,))
+    return torch.where(torch.rand(count) < high, late, anywhere)
+
+
+class Readout(nn.Module):
+    """Linear readouts of the caption's classes from the pooled features of some blocks."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.features: list[torch.Tensor] = []
+        blocks = [unet.mid_block, unet.up_blocks[1], unet.up_blocks[2]]
+        self.heads = nn.ModuleList(nn.Linear(width, sum(NUM_CLASSES)) for width in (96, 96, 64))
+        for block in blocks:
+            block.register_forward_hook(lambda _module, _args, output: self.features.append(output.mean((2, 3))))
+
+    def loss(self, labels: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of the last forward pass over the rows whose caption was not dropped."""
+        total = torch.zeros(())
+        for head, features in zip(self.heads, self.features, strict=True):
+            for index, logits in enumerate(head(features[named]).split(NUM_CLASSES, -1)):
+                total = total + cross_entropy(logits, labels[named, index])
+        self.features.clear()
+        return total
+
+
+def draw_stills(rng: np.random.Generator, count: int) -> tuple[torch.Tensor, list[scenes.Scene], list[str]]:
+    """Pictures (b, 3, h, w), what they show, and captions, a tenth of them empty."""
+    drawn = [scenes.draw_scene(rng) for _ in range(count)]
+    frames = [scenes.draw_frames(s, scenes.draw_path(s.motion, rng), rng.random(1)) for s in drawn]
+    captions = ["" if rng.random() < 0.1 else scenes.write_caption(s, rng) for s in drawn]
+    return torch.cat(frames), drawn, captions
+
+
+def fit_latent_code() -> LatentCode:
+    """The latent code of the drawn world, the same every time."""
+    pictures, _, _ = draw_stills(np.random.default_rng(7), 2048)
+    return LatentCode().fit(pictures)
+
+
+def train_image(folder: Path, steps: int, batch: int = 32, save_every: int = 250) -> None:
+    """Train the UNet on latents of stills; saves the averaged weights every `save_every` steps."""
+    torch.manual_seed(2)
+    rng = np.random.default_rng(2)
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    code, unet = fit_latent_code(), build_unet()
+    readout = Readout(unet)
+    both = nn.ModuleDict({"unet": unet, "readout": readout})
+    trainer = Trainer(both, steps, first=("unet.conv_in", "unet.conv_out", "unet.time_emb", "readout"))
+    schedules = torch.stack([alphas_cumprod("scaled_linear"), alphas_cumprod("linear")])
+    losses: list[float] = []
+    for step in range(steps):
+        pictures, drawn, captions = draw_stills(rng, batch)
+        with torch.no_grad():
+            clean = code.encode(pictures)
+            context = encoder(tokenize(tokenizer, captions)).last_hidden_state
+        timesteps = draw_timesteps(batch)
+        kept = schedules[torch.randint(0, 2, (batch,)), timesteps]
+        noise = torch.randn_like(clean) + 0.1 * torch.randn(batch, 4, 1, 1)
+        noisy, target = add_noise(clean, noise, kept)
+        loss = (unet(noisy, timesteps, context).sample - target).square().mean()
+        labels = torch.tensor([describe(scene) for scene in drawn])
+        named = torch.tensor([caption != "" for caption in captions])
+        trainer.step(loss + 0.01 * readout.loss(labels, named))
+        losses.append(loss.item())
+        if step % 50 == 49:
+            print(f"image {step + 1}: loss {np.mean(losses[-50:]):.5f}", flush=True)
+        if step % save_every == save_every - 1 or step == steps - 1:
+            save_average(trainer, unet, folder / "unet")
+
+
+def save_average(trainer: Trainer, unet: UNet2DConditionModel, folder: Path) -> None:
+    """Write the averaged weights as a diffusers UNet."""
+    copy = build_unet()
+    copy.load_state_dict({name.removeprefix("unet."): weight for name, weight in trainer.average.items() if name.startswith("unet.")})
+    copy.save_pretrained(folder)

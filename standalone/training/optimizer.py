@@ -1,0 +1,74 @@
+"""Muon (Jordan et al., 2024) for the hidden weights, AdamW for the rest, one cosine schedule, and an averaged copy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+ITERATION = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalize(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """The nearest (semi-)orthogonal matrix, about, by the Newton-Schulz iteration of Muon."""
+    a, b, c = ITERATION
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = wide / (wide.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised, for weights seen as (out, in*kernel) matrices."""
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float = 0.02, momentum: float = 0.95, decay: float = 0.01):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - no closure here
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                average = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
+                update = weight.grad.lerp(average, group["momentum"]).flatten(1)
+                scale = math.sqrt(max(1.0, update.shape[0] / update.shape[1]))
+                weight.mul_(1 - group["lr"] * group["decay"])
+                weight.add_(orthogonalize(update).view_as(weight), alpha=-group["lr"] * scale)
+
+
+class Trainer:
+    """Both optimisers under one schedule: warm-up, then a cosine to a fiftieth of the rate."""
+
+    def __init__(self, model: nn.Module, steps: int, *, muon: float = 0.02, adam: float = 2e-3, first: tuple[str, ...] = ()):
+        named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+        hidden = [w for name, w in named if w.ndim >= 2 and not name.startswith(first or ("conv_in", "conv_out"))]
+        chosen = {id(w) for w in hidden}
+        rest = [w for _, w in named if id(w) not in chosen]
+        self.model, self.steps, self.done = model, steps, 0
+        self.optimizers = [Muon(hidden, muon), torch.optim.AdamW(rest, adam, betas=(0.9, 0.98), weight_decay=0.0)]
+        self.rates = (muon, adam)
+        self.average = {name: weight.detach().clone() for name, weight in named}
+
+    def step(self, loss: torch.Tensor) -> None:
+        """One update from a loss; the averaged copy follows with a horizon that grows to 500 steps."""
+        loss.backward()
+        fraction = self.done / self.steps
+        factor = min(1.0, (self.done + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction))))
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.done += 1
+        horizon = min(0.997, 1 - 10 / (10 + self.done))
+        for name, weight in self.model.named_parameters():
+            if name in self.average:
+                self.average[name].lerp_(weight.detach(), 1 - horizon)

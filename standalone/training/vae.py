@@ -1,0 +1,57 @@
+"""Stage 3: a VAE whose latents are the agreed code, and whose decoder draws sharp edges from a little-noisy latents."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch.nn.functional import l1_loss, mse_loss
+
+from standalone.training.image import draw_stills, fit_latent_code
+from standalone.training.latents import SCALING_FACTOR
+from standalone.training.optimizer import Trainer
+
+LOG_VARIANCE = -14.0
+
+
+def build_vae() -> AutoencoderKL:
+    """SD1.5's VAE, narrow: three halvings, four latent channels."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(16, 32, 48, 64),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=8,
+        sample_size=128,
+        scaling_factor=SCALING_FACTOR,
+    )
+
+
+def train_vae(folder: Path, steps: int, batch: int = 12, save_every: int = 200) -> None:
+    """Train encoder and decoder together: the encoder on the code, the decoder on the code with noise."""
+    torch.manual_seed(3)
+    rng = np.random.default_rng(3)
+    code, vae = fit_latent_code(), build_vae()
+    trainer = Trainer(vae, steps, first=("encoder.conv_in", "decoder.conv_out", "quant_conv", "post_quant_conv", "encoder.conv_out"))
+    errors: list[float] = []
+    for step in range(steps):
+        pictures, _, _ = draw_stills(rng, batch)
+        target = code.encode(pictures)
+        moments = vae.quant_conv(vae.encoder(pictures * 2 - 1))
+        mean, log_variance = moments.chunk(2, 1)
+        noisy = target + torch.rand(batch, 1, 1, 1) * 0.2 * torch.randn_like(target)
+        decoded = vae.decoder(vae.post_quant_conv(noisy / SCALING_FACTOR)) / 2 + 0.5
+        encoding = mse_loss(mean * SCALING_FACTOR, target) + 1e-3 * mse_loss(log_variance, torch.full_like(log_variance, LOG_VARIANCE))
+        error = mse_loss(decoded, pictures)
+        trainer.step(encoding + 4 * error + l1_loss(decoded, pictures))
+        errors.append(error.item())
+        if step % 50 == 49:
+            print(f"vae {step + 1}: {-10 * math.log10(np.mean(errors[-50:])):.2f} dB, code {encoding.item():.5f}", flush=True)
+        if step % save_every == save_every - 1 or step == steps - 1:
+            copy = build_vae()
+            copy.load_state_dict(trainer.average)
+            copy.save_pretrained(folder / "vae")

@@ -1,0 +1,23 @@
+"""The errors of the core: all of them are the user's to mend, so all of them are one sentence that says how."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """The request cannot be carried out as asked; the message says what was found and what to do."""
+
+
+class ParameterError(UserError):
+    """A parameter has an unknown name, a wrong type or a value that is not allowed."""
+
+
+class UnsupportedError(ParameterError):
+    """A valid parameter asks for something this host cannot do yet."""
+
+
+class PromptTravelError(UserError):
+    """A prompt schedule is malformed; the message names the line."""
+
+
+class InfotextError(UserError):
+    """The animation's field of an infotext cannot be read."""

@@ -1,0 +1,236 @@
+"""What one parameter is: its names, its type, its bounds, and how a value is read and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias, cast
+
+from PIL import Image
+
+from .errors import ParameterError
+from .image import decode_image
+
+Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | None"
+
+
+class Kind(Enum):
+    """The types a parameter can have."""
+
+    BOOL = "bool"
+    INTEGER = "integer"
+    NUMBER = "number"
+    TEXT = "text"
+    MODEL = "model"
+    PATH = "path"
+    IMAGE = "image"
+    CHOICE = "choice"
+    CHOICES = "choices"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row of the parameter table.
+
+    `attribute` is where the value lives in `Parameters`, e.g. "context.overlap". Where `default` is None,
+    `fallback` is what a slider shows: the value in use when nothing better is known. `above` is a bound that
+    is itself not allowed. `aliases` and `old_values` are older spellings of key and value. Values of `private` fields stay out of infotexts.
+    """
+
+    name: str
+    attribute: str
+    label: str
+    kind: Kind
+    group: str
+    help: str
+    default: Value
+    fallback: int | float | None = None
+    minimum: int | float | None = None
+    above: float | None = None
+    maximum: int | float | None = None
+    choices: tuple[str | int, ...] = ()
+    pattern: str = ""
+    aliases: tuple[str, ...] = ()
+    old_values: tuple[tuple[bool, str], ...] = ()
+    private: bool = False
+
+    @property
+    def infotext_key(self) -> str | None:
+        """The name this field has inside the infotext, or None where it never goes there."""
+        return None if self.private else self.name
+
+    @property
+    def allowed(self) -> str:
+        """What a value may be, in words that follow "must be"."""
+        words = {
+            Kind.BOOL: "true or false",
+            Kind.INTEGER: f"a whole number{self._bounds}",
+            Kind.NUMBER: f"a number{self._bounds}",
+            Kind.TEXT: f"a text that matches {self.pattern}",
+            Kind.MODEL: 'a name from the module list, such as "mm.safetensors" or "folder/mm.safetensors"',
+            Kind.PATH: "a path",
+            Kind.IMAGE: "a picture as base64 or a data URL",
+            Kind.CHOICE: f"one of {self._listed}",
+            Kind.CHOICES: f"a list of {self._listed}",
+        }
+        return words[self.kind]
+
+    @property
+    def _bounds(self) -> str:
+        if self.minimum is not None and self.maximum is not None:
+            return f" from {self.minimum} to {self.maximum}"
+        if self.minimum is not None:
+            return f" of {self.minimum} or more"
+        return "" if self.above is None else f" above {self.above:g}"
+
+    @property
+    def _listed(self) -> str:
+        return ", ".join(str(choice) for choice in self.choices)
+
+    def read(self, raw: object) -> Value:
+        """`raw`, as an API client or a widget sends it, as a checked value; None is the default.
+
+        Raises ParameterError, naming the key, the value and what is allowed.
+        """
+        if raw is None or (raw == "" and self.kind in _EMPTY_IS_MISSING):
+            return self.default
+        return _READERS[self.kind](self, raw)
+
+    def read_text(self, text: str) -> Value:
+        """The same from a text, as a command line, an XYZ axis or an infotext holds it."""
+        stripped = text.strip()
+        if stripped.lower() in ("none", "null") and self.default is None:
+            return None
+        if self.kind is Kind.BOOL and stripped.lower() in _BOOLEANS:
+            return _BOOLEANS[stripped.lower()]
+        if self.kind in (Kind.INTEGER, Kind.NUMBER):
+            return self.read(_number(stripped))
+        if self.kind is Kind.CHOICES:
+            parts = [part.strip(" '\"") for part in stripped.strip("[]()").split(",")]
+            return self.read([_number(part) for part in parts if part])
+        return self.read(text if self.kind in (Kind.PATH, Kind.TEXT, Kind.MODEL) else stripped)
+
+    def schema(self) -> dict[str, Any]:
+        """This field as a JSON Schema; null always means the default. (Any: JSON.)"""
+        schema: dict[str, Any] = {"title": self.label, "description": self.help}
+        if self.kind is Kind.CHOICE:
+            schema["enum"] = [*self.choices, None]
+        elif self.kind is Kind.CHOICES:
+            items = {"enum": list(self.choices)}
+            schema["anyOf"] = [{"type": "array", "items": items}, items, {"type": "null"}]
+        else:
+            schema["type"] = [_JSON_TYPES.get(self.kind, "string"), "null"]
+        bounds = {"minimum": self.minimum, "exclusiveMinimum": self.above, "maximum": self.maximum}
+        schema |= {key: bound for key, bound in bounds.items() if bound is not None}
+        if self.pattern:
+            schema["pattern"] = f"^{self.pattern}$"
+        schema["default"] = list(self.default) if isinstance(self.default, tuple) else self.default
+        return schema
+
+    def refuse(self, value: object) -> ParameterError:
+        """The error for a value that is not allowed."""
+        return ParameterError(f"{self.name} is {shown(value)}, but must be {self.allowed}.")
+
+
+def shown(value: object) -> str:
+    """`value` for a message: its repr, cut where a picture or a novel was sent."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _number(text: str) -> int | float | str:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text.strip()
+
+
+def _read_bool(field: Field, raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    raise field.refuse(raw)
+
+
+def _read_number(field: Field, raw: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not -_FINITE < raw < _FINITE:
+        raise field.refuse(raw)
+    too_low = (field.minimum is not None and raw < field.minimum) or (
+        field.above is not None and raw <= field.above
+    )
+    if too_low or (field.maximum is not None and raw > field.maximum):
+        raise field.refuse(raw)
+    return float(raw)
+
+
+def _read_integer(field: Field, raw: object) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        _read_number(field, raw)
+        return raw
+    number = _read_number(field, raw)
+    if not number.is_integer():
+        raise field.refuse(raw)
+    return int(number)
+
+
+def _read_text(field: Field, raw: object) -> str:
+    if isinstance(raw, str) and re.fullmatch(field.pattern, raw):
+        return raw
+    raise field.refuse(raw)
+
+
+def _read_path(field: Field, raw: object) -> str:
+    if isinstance(raw, str) and "\0" not in raw:
+        return raw
+    raise field.refuse(raw)
+
+
+def _read_model(field: Field, raw: object) -> str:
+    if not isinstance(raw, str) or not raw.isprintable():
+        raise field.refuse(raw)
+    parts = re.split(r"[/\\]", raw)
+    if ":" in parts[0] or any(part.strip() in ("", ".", "..") for part in parts):
+        raise field.refuse(raw)
+    return raw
+
+
+def _read_image(field: Field, raw: object) -> Image.Image:
+    if isinstance(raw, (str, Image.Image)):
+        return decode_image(raw, field.name)
+    raise field.refuse(raw)
+
+
+def _read_choice(field: Field, raw: object) -> str | int:
+    if isinstance(raw, bool):
+        raw = dict(field.old_values).get(raw, raw)
+    for choice in field.choices:
+        if isinstance(choice, str) and isinstance(raw, str) and choice.lower() == raw.strip().lower():
+            return choice
+        if isinstance(choice, int) and not isinstance(raw, bool) and raw == choice:
+            return choice
+    raise field.refuse(raw)
+
+
+def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
+    values = cast("Sequence[object]", raw) if isinstance(raw, (list, tuple)) else (raw,)
+    return tuple(dict.fromkeys(_read_choice(field, value) for value in values))
+
+
+_FINITE = 1e300
+_EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL})
+_BOOLEANS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
+_JSON_TYPES = {Kind.BOOL: "boolean", Kind.INTEGER: "integer", Kind.NUMBER: "number"}
+_READERS: dict[Kind, Callable[[Field, object], Value]] = {
+    Kind.BOOL: _read_bool,
+    Kind.INTEGER: _read_integer,
+    Kind.NUMBER: _read_number,
+    Kind.TEXT: _read_text,
+    Kind.MODEL: _read_model,
+    Kind.PATH: _read_path,
+    Kind.IMAGE: _read_image,
+    Kind.CHOICE: _read_choice,
+    Kind.CHOICES: _read_choices,
+}

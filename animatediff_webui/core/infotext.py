@@ -1,0 +1,110 @@
+"""The animation's parameters inside an infotext: one field, `AnimateDiff: "..."`.
+
+Its value is a JSON object of what is not at its default, by API name, quoted once more as a JSON string. So
+it survives any infotext parser that unquotes JSON strings, whatever commas, colons and quotes are in it.
+Pictures and paths never go in; the motion module's name and hash do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from .errors import InfotextError, ParameterError
+from .fields import Value
+from .parameters import (
+    FIELD_BY_NAME,
+    Parameters,
+    changed_values,
+    parse_parameters,
+    replace_values,
+    to_json,
+)
+
+KEY = "AnimateDiff"
+HASH_KEY = "model_hash"
+_OLD_HASH_KEY = "mm_hash"
+_FIELD = re.compile(rf'(?:^|[,\n])\s*{KEY}:\s*("(?:\\.|[^\\"])+"|[^,\n]*)')
+_OLD_PAIR = re.compile(r"\s*(\w+):\s*(.*?)(?=,\s*\w+:\s|$)", re.S)
+
+
+@dataclass(frozen=True)
+class AnimationInfo:
+    """What an infotext says about an animation; `unknown` are keys of other versions, which were left out."""
+
+    parameters: Parameters
+    model_hash: str | None = None
+    unknown: tuple[str, ...] = ()
+
+
+def format_value(parameters: Parameters, *, model: str | None = None, model_hash: str | None = None) -> str:
+    """The field's value before quoting, for hosts that quote by themselves.
+
+    `model` is the module that was used, where the parameters leave the choice open.
+    """
+    values = {name: to_json(value) for name, value in changed_values(public(parameters)).items()}
+    if model is not None:
+        values["model"] = model
+    if model_hash is not None:
+        values[HASH_KEY] = model_hash
+    return json.dumps(values, ensure_ascii=False)
+
+
+def format_field(parameters: Parameters, *, model: str | None = None, model_hash: str | None = None) -> str:
+    """The whole field, `AnimateDiff: "..."`, to be put beside an infotext's other fields."""
+    return f"{KEY}: {json.dumps(format_value(parameters, model=model, model_hash=model_hash))}"
+
+
+def parse_value(text: str) -> AnimationInfo:
+    """What a field's unquoted value says; also reads the older `enable: True, fps: 8, ...`.
+
+    Keys that are not known are collected, not refused: an infotext may come from a newer version.
+    Raises InfotextError.
+    """
+    try:
+        raw = _older_values(text) if not text.lstrip().startswith("{") else json.loads(text)
+        values = cast("dict[str, object]", raw)
+        known = {key: value for key, value in values.items() if _is_readable(key)}
+        parameters = parse_parameters(known)
+    except json.JSONDecodeError as error:
+        raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
+    except ParameterError as error:
+        raise InfotextError(f"The {KEY} field of the infotext cannot be read: {error}") from error
+    hashes = [str(values[key]) for key in (HASH_KEY, _OLD_HASH_KEY) if values.get(key) is not None]
+    unknown = tuple(key for key in values if key not in known and key not in (HASH_KEY, _OLD_HASH_KEY))
+    return AnimationInfo(parameters, hashes[0] if hashes else None, unknown)
+
+
+def find_field(infotext: str) -> AnimationInfo | None:
+    """What a whole infotext says about an animation, or None if it does not speak of one. Raises InfotextError."""
+    found: list[str] = _FIELD.findall(infotext)
+    if not found:
+        return None
+    quoted = found[-1].strip()
+    try:
+        return parse_value(str(json.loads(quoted)) if quoted.startswith('"') else quoted)
+    except json.JSONDecodeError as error:
+        raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
+
+
+def public(parameters: Parameters) -> Parameters:
+    """`parameters` without what never goes into an infotext: pictures and paths."""
+    private = {name: FIELD_BY_NAME[name].default for name in changed_values(parameters) if _is_private(name)}
+    return replace_values(parameters, private)
+
+
+def _is_private(name: str) -> bool:
+    return FIELD_BY_NAME[name].infotext_key is None
+
+
+def _is_readable(name: str) -> bool:
+    return name in FIELD_BY_NAME and not _is_private(name)
+
+
+def _older_values(text: str) -> Mapping[str, Value]:
+    """The values of `enable: True, model: a.ckpt, ...`, as other versions of the extension wrote them."""
+    pairs: list[tuple[str, str]] = _OLD_PAIR.findall(text)
+    return {key: FIELD_BY_NAME[key].read_text(value) if _is_readable(key) else value for key, value in pairs}

@@ -1,0 +1,468 @@
+"""The parameters: one frozen object, one table of fields, and every way in and out of it.
+
+The dataclasses hold types and defaults; the rows of `FIELDS` say how API, page, command line, infotext and
+XYZ axes call each of them, what is allowed and what it is for. Nothing else reads raw values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from PIL import Image
+
+from .errors import ParameterError, UnsupportedError
+from .fields import Field, Kind, Value, shown
+from .image import encode_image
+
+__all__ = [
+    "FIELDS",
+    "FIELD_BY_NAME",
+    "NOT_YET",
+    "Context",
+    "Field",
+    "FreeInit",
+    "InitImage",
+    "Interpolation",
+    "Kind",
+    "Output",
+    "ParameterError",
+    "Parameters",
+    "PromptTravel",
+    "Source",
+    "UnsupportedError",
+    "changed_values",
+    "check_overlap",
+    "json_schema",
+    "parse_parameters",
+    "refuse_unsupported",
+    "replace_values",
+    "to_api",
+]
+
+ClosedLoop: TypeAlias = Literal["N", "R-P", "R+P", "A", "Seamless"]
+Scheduler: TypeAlias = Literal["uniform", "standard static", "looped uniform", "batched"]
+FuseWeights: TypeAlias = Literal["flat", "pyramid", "overlap-linear"]
+Blending: TypeAlias = Literal["slerp", "linear"]
+Easing: TypeAlias = Literal["linear", "hold", "ease in-out"]
+FilterKind: TypeAlias = Literal["butterworth", "gaussian", "ideal", "box"]
+InterpolationMethod: TypeAlias = Literal["Off", "FILM", "Motion-compensated"]
+Format: TypeAlias = Literal[
+    "GIF", "MP4", "WEBP", "WEBM", "PNG", "TXT", "Frame", "APNG", "AVIF", "MOV"
+]  # fmt: skip
+COMPANION_FORMATS = ("PNG", "TXT", "Frame")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written."""
+
+    formats: tuple[Format, ...] = ("GIF", "PNG")
+    fps: float | None = None
+    loop_number: int = 0
+    reverse: tuple[int, ...] = ()
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Which frames the motion module sees together."""
+
+    batch_size: int | None = None
+    stride: int = 1
+    overlap: int = -1
+    closed_loop: ClosedLoop = "R-P"
+    scheduler: Scheduler = "uniform"
+    fuse: FuseWeights = "pyramid"
+
+
+@dataclass(frozen=True)
+class PromptTravel:
+    """How prompts turn into one another."""
+
+    blend: Blending = "slerp"
+    easing: Easing = "linear"
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Frames put between the generated ones."""
+
+    method: InterpolationMethod = "Off"
+    factor: int = 10
+
+
+@dataclass(frozen=True)
+class Source:
+    """Videos and folders that frames or their control images come from."""
+
+    video: str | None = None
+    folder: str | None = None
+    masks: str | None = None
+
+
+@dataclass(frozen=True)
+class InitImage:
+    """img2img: how far into the clip the first and the last picture reach."""
+
+    power: float = 1.0
+    scale: float = 32.0
+    last_frame: Image.Image | None = None
+    last_power: float = 1.0
+    last_scale: float = 32.0
+
+
+@dataclass(frozen=True)
+class FreeInit:
+    """FreeInit (arXiv 2312.07537)."""
+
+    enable: bool = False
+    filter: FilterKind = "butterworth"
+    spatial_stop: float = 0.25
+    temporal_stop: float = 0.25
+    iterations: int = 3
+    fast: bool = False
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Everything a request can ask of the animation, validated."""
+
+    enable: bool = False
+    model: str | None = None
+    video_length: int = 0
+    freenoise: bool = False
+    output: Output = Output()
+    context: Context = Context()
+    travel: PromptTravel = PromptTravel()
+    interpolation: Interpolation = Interpolation()
+    source: Source = Source()
+    init: InitImage = InitImage()
+    freeinit: FreeInit = FreeInit()
+
+
+def _get(parameters: Parameters, attribute: str) -> Value:
+    """The value at a dotted path. (Any: the path is data.)"""
+    found: Any = parameters
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
+
+
+_DEFAULTS = Parameters()
+
+
+def _row(name: str, attribute: str, label: str, kind: Kind, group: str, help: str, **rest: Any) -> Field:
+    """A field whose default is what its dataclass says. (Any: the rest of Field's arguments.)"""
+    return Field(name, attribute, label, kind, group, help, default=_get(_DEFAULTS, attribute), **rest)
+
+
+# A bare list of values is read in this order: new rows go to the end.
+FIELDS: tuple[Field, ...] = (
+    _row(
+        "enable", "enable", "Enable AnimateDiff", Kind.BOOL, "Animation",
+        "Make an animation. Off: the host behaves exactly as without the extension.",
+    ),
+    _row(
+        "model", "model", "Motion module", Kind.MODEL, "Animation",
+        "The motion module, by its name in the list. Empty: the first one found.",
+        aliases=("motion_module",),
+    ),
+    _row(
+        "format", "output.formats", "Save", Kind.CHOICES, "Output",
+        "What is written. PNG adds the frames, TXT the infotext, Frame returns the frames through the API.",
+        choices=get_args(Format), aliases=("formats",),
+    ),
+    _row(
+        "video_length", "video_length", "Number of frames", Kind.INTEGER, "Animation",
+        "0: as many as the source video has, else the context batch size. Below the context batch size, as "
+        "many as that are generated, and the first ones make the video.",
+        minimum=0, aliases=("num_frames", "number_of_frames"),
+    ),
+    _row(
+        "fps", "output.fps", "FPS", Kind.NUMBER, "Output",
+        "Frames per second of the output. Empty: those of the source video, else 8.",
+        above=0.0, fallback=8.0,
+    ),
+    _row(
+        "loop_number", "output.loop_number", "Display loop number", Kind.INTEGER, "Output",
+        "How often a GIF, WEBP or APNG plays. 0: for ever.",
+        minimum=0,
+    ),
+    _row(
+        "closed_loop", "context.closed_loop", "Closed loop", Kind.CHOICE, "Context windows",
+        "N: none. R-P: windows may wrap round the end. R+P: prompts loop too. A: windows wrap everywhere, and "
+        "short clips play forth and back. Seamless: no end at all, at any length.",
+        choices=get_args(ClosedLoop), old_values=((True, "A"), (False, "N")),
+    ),
+    _row(
+        "batch_size", "context.batch_size", "Context batch size", Kind.INTEGER, "Context windows",
+        "How many frames the motion module sees at once. Empty: as many as it was trained on, 16 for most and "
+        "8 for HotShot-XL.",
+        minimum=1, fallback=16, aliases=("context_batch_size", "context_length"),
+    ),
+    _row(
+        "stride", "context.stride", "Stride", Kind.INTEGER, "Context windows",
+        "Ties far frames together: windows also take every 2nd, 4th, ... frame, at most this many levels.",
+        minimum=1, aliases=("context_stride",),
+    ),
+    _row(
+        "overlap", "context.overlap", "Overlap", Kind.INTEGER, "Context windows",
+        "How many frames neighbouring windows share. -1: a quarter of the context batch size.",
+        minimum=-1, aliases=("context_overlap",),
+    ),
+    _row(
+        "interp", "interpolation.method", "Frame interpolation", Kind.CHOICE, "Output",
+        "Puts frames in between after generating.",
+        choices=get_args(InterpolationMethod),
+    ),
+    _row(
+        "interp_x", "interpolation.factor", "Interp X", Kind.INTEGER, "Output",
+        "Each generated frame is replaced by this many.",
+        minimum=1,
+    ),
+    _row(
+        "video_source", "source.video", "Video source", Kind.PATH, "Sources",
+        "A video, GIF or animated WEBP: control frames for ControlNet, or the frames to start from.",
+        private=True,
+    ),
+    _row(
+        "video_path", "source.folder", "Video path", Kind.PATH, "Sources",
+        "A folder of frames in natural order, used like the video source; it wins over it.",
+        private=True,
+    ),
+    _row(
+        "mask_path", "source.masks", "Mask path", Kind.PATH, "Sources",
+        "A folder of masks for inpainting units that have none of their own.",
+        private=True,
+    ),
+    _row(
+        "reverse", "output.reverse", "Reverse", Kind.CHOICES, "Output",
+        "0: append the frames in reverse. 1: without the first of those. 2: without the last of those.",
+        choices=(0, 1, 2),
+    ),
+    _row(
+        "latent_power", "init.power", "Latent power", Kind.NUMBER, "Image to image",
+        "Frame i starts from 1 - i^power/scale of the picture; the rest is noise.",
+        minimum=0,
+    ),
+    _row(
+        "latent_scale", "init.scale", "Latent scale", Kind.NUMBER, "Image to image",
+        "The larger, the longer the picture is held.",
+        above=0.0,
+    ),
+    _row(
+        "last_frame", "init.last_frame", "Last frame", Kind.IMAGE, "Image to image",
+        "A picture to end with.",
+        private=True,
+    ),
+    _row(
+        "latent_power_last", "init.last_power", "Latent power (last)", Kind.NUMBER, "Image to image",
+        "Latent power for the last frame, counted from the end.",
+        minimum=0,
+    ),
+    _row(
+        "latent_scale_last", "init.last_scale", "Latent scale (last)", Kind.NUMBER, "Image to image",
+        "Latent scale for the last frame.",
+        above=0.0,
+    ),
+    _row(
+        "freeinit_enable", "freeinit.enable", "FreeInit", Kind.BOOL, "FreeInit",
+        "Sample several times, keeping the low frequencies of the noise: steadier, and slower.",
+    ),
+    _row(
+        "freeinit_filter", "freeinit.filter", "Filter", Kind.CHOICE, "FreeInit",
+        "The shape of the low-pass filter.",
+        choices=get_args(FilterKind),
+    ),
+    _row(
+        "freeinit_ds", "freeinit.spatial_stop", "Spatial stop frequency", Kind.NUMBER, "FreeInit",
+        "What counts as low within a frame, 1 being the highest frequency.",
+        minimum=0, maximum=1,
+    ),
+    _row(
+        "freeinit_dt", "freeinit.temporal_stop", "Temporal stop frequency", Kind.NUMBER, "FreeInit",
+        "What counts as low over the frames, 1 being the highest frequency.",
+        minimum=0, maximum=1,
+    ),
+    _row(
+        "freeinit_iters", "freeinit.iterations", "Iterations", Kind.INTEGER, "FreeInit",
+        "How often the clip is sampled.",
+        minimum=2, maximum=10,
+    ),
+    _row(
+        "request_id", "output.request_id", "Request id", Kind.TEXT, "Output",
+        "Becomes the end of the file names.",
+        pattern=r"[A-Za-z0-9._-]{0,64}",
+    ),
+    _row(
+        "context_scheduler", "context.scheduler", "Window scheduler", Kind.CHOICE, "Context windows",
+        "uniform: windows move from step to step. standard static: they stay. looped uniform: they always "
+        "wrap. batched: no overlap, fastest, cuts show.",
+        choices=get_args(Scheduler),
+    ),
+    _row(
+        "context_fuse", "context.fuse", "Fuse weights", Kind.CHOICE, "Context windows",
+        "How overlapping windows are averaged: flat, pyramid (the middle counts most), overlap-linear (only "
+        "the overlap fades).",
+        choices=get_args(FuseWeights),
+    ),
+    _row(
+        "prompt_blend", "travel.blend", "Prompt blending", Kind.CHOICE, "Prompt travel",
+        "How the embeddings of two keyframes are mixed.",
+        choices=get_args(Blending),
+    ),
+    _row(
+        "prompt_easing", "travel.easing", "Prompt easing", Kind.CHOICE, "Prompt travel",
+        "linear: evenly. hold: jumps at each keyframe. ease in-out: slow at both keyframes.",
+        choices=get_args(Easing),
+    ),
+    _row(
+        "freenoise", "freenoise", "FreeNoise", Kind.BOOL, "Noise",
+        "Longer than one window: repeat the first window's noise in shuffled order, for a steadier clip.",
+    ),
+    _row(
+        "freeinit_fast", "freeinit.fast", "Fast sampling", Kind.BOOL, "FreeInit",
+        "Fewer steps in the early iterations.",
+    ),
+)  # fmt: skip
+
+FIELD_BY_NAME: Mapping[str, Field] = {
+    spelling: field for field in FIELDS for spelling in (field.name, *field.aliases)
+}
+
+NOT_YET: Mapping[str, str] = {
+    "video_source": "making an animation from a video",
+    "video_path": "making an animation from a folder of frames",
+    "mask_path": "masks from a folder",
+    "interp": "putting frames in between",
+}
+"""What no host can do yet, by API name, in words that go before "is not possible in ... yet"."""
+
+
+def parse_parameters(raw: object = None, *, defaults: Parameters = _DEFAULTS) -> Parameters:
+    """The parameters in `raw`: a dict, a list of dicts, a bare list in table order, or nothing.
+
+    Missing keys and nulls take their value from `defaults` (a host's settings). Raises ParameterError for
+    unknown keys, wrong types and values out of range, naming the key, the value and what is allowed.
+    """
+    if isinstance(raw, Parameters):
+        return raw
+    values: dict[str, Value] = {}
+    for key, value in _items(raw):
+        field = FIELD_BY_NAME.get(key)
+        if field is None:
+            raise ParameterError(f"{key} is no parameter of AnimateDiff; there are: {', '.join(_names())}.")
+        if field.name in values:
+            raise ParameterError(f"{field.name} is given twice: give it once.")
+        values[field.name] = field.read(value) if value is not None else _get(defaults, field.attribute)
+    return replace_values(defaults, values)
+
+
+def replace_values(parameters: Parameters, values: Mapping[str, Value]) -> Parameters:
+    """`parameters` with other values, by API name and already read; checks what involves several fields."""
+    changed = reduce(
+        lambda whole, name: _set(whole, FIELD_BY_NAME[name].attribute.split("."), values[name]),
+        values,
+        parameters,
+    )
+    _check_formats(changed.output.formats)
+    if changed.context.batch_size is not None:
+        check_overlap(changed.context.overlap, changed.context.batch_size)
+    return changed
+
+
+def changed_values(parameters: Parameters, since: Parameters = _DEFAULTS) -> dict[str, Value]:
+    """API name to value of every field that differs from `since`, in table order."""
+    return {
+        field.name: value
+        for field in FIELDS
+        if (value := _get(parameters, field.attribute)) != _get(since, field.attribute)
+    }
+
+
+def to_api(parameters: Parameters) -> dict[str, Any]:
+    """What an API client would send for `parameters`: every field, in table order. (Any: JSON.)"""
+    return {field.name: to_json(_get(parameters, field.attribute)) for field in FIELDS}
+
+
+def to_json(value: Value) -> Any:
+    """One value as JSON has it. (Any: JSON.)"""
+    if isinstance(value, tuple):
+        return list(value)
+    return encode_image(value) if isinstance(value, Image.Image) else value
+
+
+def json_schema() -> dict[str, Any]:
+    """The parameters as a JSON Schema (2020-12); old spellings are marked as deprecated. (Any: JSON.)"""
+    properties = {field.name: field.schema() for field in FIELDS}
+    old = {alias: {**properties[field.name], "deprecated": True} for field in FIELDS for alias in field.aliases}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "AnimateDiff",
+        "type": "object",
+        "properties": properties | old,
+        "additionalProperties": False,
+    }
+
+
+def refuse_unsupported(parameters: Parameters, host: str, not_yet: Mapping[str, str] = NOT_YET) -> None:
+    """Raise UnsupportedError if `parameters` use a field of `not_yet`, whose words say what it would do.
+
+    `host` completes the sentence, e.g. "the command line". A field is in use if it is not at its default.
+    """
+    for name, value in changed_values(parameters).items():
+        if name in not_yet:
+            default = FIELD_BY_NAME[name].default
+            raise UnsupportedError(
+                f"{name} is {shown(value)}, but {not_yet[name]} is not possible in {host} yet: "
+                f"{'leave it empty' if default is None else f'set it to {default}'}."
+            )
+
+
+def check_overlap(overlap: int, batch_size: int) -> None:
+    """Raise ParameterError unless windows of `batch_size` frames can overlap by `overlap`."""
+    if overlap >= batch_size:
+        raise ParameterError(
+            f"overlap is {overlap}, but must be from -1 to {batch_size - 1}, less than the context batch size "
+            f"({batch_size})."
+        )
+
+
+def _items(raw: object) -> list[tuple[str, object]]:
+    """The keys and values in any of the shapes that API clients send."""
+    if raw is None:
+        return []
+    if isinstance(raw, Mapping):
+        return [(str(key), value) for key, value in cast("Mapping[object, object]", raw).items()]
+    if not isinstance(raw, (list, tuple)):
+        raise ParameterError(f"The arguments are {shown(raw)}, but must be an object such as {{'enable': true}}.")
+    rows = cast("Sequence[object]", raw)
+    if any(isinstance(row, Mapping) for row in rows):
+        if not all(isinstance(row, Mapping) for row in rows):
+            raise ParameterError("The arguments mix objects and bare values: send one object with all keys.")
+        return [item for row in rows for item in _items(row)]
+    if len(rows) > len(FIELDS):
+        raise ParameterError(f"{len(rows)} values are given for {len(FIELDS)} parameters: name them in an object.")
+    return [(field.name, value) for field, value in zip(FIELDS, rows, strict=False)]
+
+
+def _names() -> list[str]:
+    return [field.name for field in FIELDS]
+
+
+def _set(whole: Any, path: list[str], value: Value) -> Any:
+    """A copy of a frozen dataclass with the value at `path` replaced. (Any: the path is data.)"""
+    name, *rest = path
+    return replace(whole, **{name: _set(getattr(whole, name), rest, value) if rest else value})
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    if all(name in COMPANION_FORMATS for name in formats):
+        videos = ", ".join(name for name in get_args(Format) if name not in COMPANION_FORMATS)
+        raise ParameterError(
+            f"format is {list(formats)}, but must hold at least one of {videos}; {', '.join(COMPANION_FORMATS)} "
+            "only go beside them."
+        )

@@ -7,6 +7,7 @@ averaged per frame, with weights that sum to one. Everything here is plain integ
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class ContextLayout:
     fuse: FuseWeights = "flat"
 
     def __post_init__(self) -> None:
-        if min(self.num_frames, self.window_size, self.stride) < 1 or not 0 <= self.overlap < self.window_size:
+        sizes = (self.num_frames, self.window_size, self.stride)
+        if min(sizes) < 1 or not 0 <= self.overlap < self.window_size:
             raise ValueError(f"Expected positive sizes and 0 <= overlap < window_size, found {self}.")
 
     @property
@@ -102,7 +104,7 @@ def gather(rows: torch.Tensor, window: Window, num_frames: int) -> torch.Tensor:
     """
     if len(rows) % num_frames:
         raise ValueError(f"Expected rows for clips of {num_frames} frames, found {len(rows)} rows.")
-    groups = rows.unflatten(0, (len(rows) // num_frames, num_frames))
+    groups = rows.reshape(-1, num_frames, *rows.shape[1:])
     return groups[:, list(window.frames)].flatten(0, 1)
 
 
@@ -121,7 +123,8 @@ def fuse(
     total: torch.Tensor | None = None
     dtype = None
     for window, prediction in zip(windows, predictions, strict=True):
-        part = prediction.unflatten(0, (-1, len(window.frames))).to(device or prediction.device)
+        part = prediction.to(device or prediction.device)
+        part = part.reshape(-1, len(window.frames), *part.shape[1:])
         if total is None:
             dtype = prediction.dtype
             total = part.new_zeros((part.shape[0], num_frames, *part.shape[2:])).float()
@@ -132,19 +135,22 @@ def fuse(
     return total.flatten(0, 1).to(dtype)
 
 
-def _uniform(layout: ContextLayout, step: int, *, circular: bool | None = None) -> list[Frames]:
-    """AnimateDiff-CLI's scheduler: windows at spacings 1, 2, 4, ..., moved by a fraction of the clip per step."""
+def _uniform(layout: ContextLayout, step: int) -> list[Frames]:
+    """AnimateDiff-CLI's scheduler: windows at spacings 1, 2, 4, ..., moved by a part of the clip per step.
+
+    A layout for "looped uniform" is circular whatever its loop mode says; that is all the difference.
+    """
     num_frames, size = layout.num_frames, layout.window_size
     fraction = halving_fraction(step)
     pad = round(num_frames * fraction)
-    wraps = layout.is_circular if circular is None else circular
-    end = num_frames + pad - (0 if wraps else layout.overlap)
+    end = num_frames + pad - (0 if layout.is_circular else layout.overlap)
+    may_wrap = layout.is_circular or layout.closed_loop != "N"
     found: list[Frames] = []
     for level in range(min(layout.stride, math.ceil(math.log2(num_frames / size)) + 1)):
         spacing = 2**level
         starts = range(int(fraction * spacing) + pad, end, size * spacing - layout.overlap)
         windows = [_spaced(start, spacing, layout) for start in starts]
-        found += _unwrapped(windows, layout) if layout.closed_loop == "N" and level == 0 and not wraps else windows
+        found += windows if may_wrap or level > 0 else _unwrapped(windows, layout)
     return found
 
 
@@ -155,16 +161,11 @@ def _spaced(start: int, spacing: int, layout: ContextLayout) -> Frames:
 
 
 def _unwrapped(windows: Iterable[Frames], layout: ContextLayout) -> list[Frames]:
-    """`windows`, where each that wraps round the end is replaced by the first and the last frames of the clip."""
+    """`windows`, where each that wraps round the end is replaced by the clip's last and first frames."""
     head = tuple(range(layout.window_size))
     tail = tuple(range(layout.num_frames - layout.window_size, layout.num_frames))
     pairs = ((window,) if window[0] < window[-1] or len(window) == 1 else (tail, head) for window in windows)
     return list(dict.fromkeys(window for pair in pairs for window in pair))
-
-
-def _looped_uniform(layout: ContextLayout, step: int) -> list[Frames]:
-    """`uniform`, with windows that wrap everywhere whatever the loop mode says."""
-    return _uniform(layout, step, circular=True)
 
 
 def _standard_static(layout: ContextLayout, step: int) -> list[Frames]:
@@ -191,13 +192,13 @@ def _batched(layout: ContextLayout, step: int) -> list[Frames]:
     order = rotated_frames(num_frames, step if layout.closed_loop == "Seamless" else 0)
     count = math.ceil(num_frames / layout.window_size)
     bounds = [index * num_frames // count for index in range(count + 1)]
-    return [order[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 SCHEDULERS: dict[str, Callable[[ContextLayout, int], list[Frames]]] = {
     "uniform": _uniform,
     "standard static": _standard_static,
-    "looped uniform": _looped_uniform,
+    "looped uniform": _uniform,
     "batched": _batched,
 }
 

@@ -1,4 +1,4 @@
-"""The errors of the core: all of them are the user's to mend, so all of them are one sentence that says how."""
+"""The errors of the core: the user can mend all of them, so each is one sentence that says how."""
 
 from __future__ import annotations
 

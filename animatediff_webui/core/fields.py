@@ -36,7 +36,8 @@ class Field:
 
     `attribute` is where the value lives in `Parameters`, e.g. "context.overlap". Where `default` is None,
     `fallback` is what a slider shows: the value in use when nothing better is known. `above` is a bound that
-    is itself not allowed. `aliases` and `old_values` are older spellings of key and value. Values of `private` fields stay out of infotexts.
+    is itself not allowed. `aliases` and `old_values` are older spellings of key and value. Values of
+    `private` fields stay out of infotexts.
     """
 
     name: str

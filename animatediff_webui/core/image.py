@@ -27,15 +27,15 @@ def decode_image(value: Image.Image | str, name: str) -> Image.Image:
         return value
     data = _decode_base64(value, name)
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            _check_size(image, name)
-            return (ImageOps.exif_transpose(image) or image).convert("RGB")
+        image: Image.Image = Image.open(BytesIO(data), formats=_FORMATS)
+        _check_size(image, name)
+        return (ImageOps.exif_transpose(image) or image).convert("RGB")
     except UnidentifiedImageError as error:
         raise ParameterError(
-            f"{name} holds {len(data)} bytes that are no picture: send a {', '.join(_FORMATS)} file as base64."
+            f"{name} holds {len(data)} bytes that are no picture: send a {', '.join(_FORMATS)} as base64."
         ) from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ParameterError(f"{name} holds a damaged picture ({error}): send the file again, whole.") from error
+        raise ParameterError(f"{name} holds a damaged picture ({error}): send the whole file.") from error
 
 
 def encode_image(image: Image.Image) -> str:

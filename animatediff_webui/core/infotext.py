@@ -79,7 +79,7 @@ def parse_value(text: str) -> AnimationInfo:
 
 
 def find_field(infotext: str) -> AnimationInfo | None:
-    """What a whole infotext says about an animation, or None if it does not speak of one. Raises InfotextError."""
+    """What a whole infotext says about an animation; None if there is none in it. Raises InfotextError."""
     found: list[str] = _FIELD.findall(infotext)
     if not found:
         return None

@@ -193,14 +193,14 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "closed_loop", "context.closed_loop", "Closed loop", Kind.CHOICE, "Context windows",
-        "N: none. R-P: windows may wrap round the end. R+P: prompts loop too. A: windows wrap everywhere, and "
-        "short clips play forth and back. Seamless: no end at all, at any length.",
+        "N: none. R-P: windows may wrap round the end. R+P: prompts loop too. A: windows wrap everywhere, "
+        "and short clips play forth and back. Seamless: no end at all, at any length.",
         choices=get_args(ClosedLoop), old_values=((True, "A"), (False, "N")),
     ),
     _row(
         "batch_size", "context.batch_size", "Context batch size", Kind.INTEGER, "Context windows",
-        "How many frames the motion module sees at once. Empty: as many as it was trained on, 16 for most and "
-        "8 for HotShot-XL.",
+        "How many frames the motion module sees at once. Empty: as many as it was trained on, 16 for most "
+        "and 8 for HotShot-XL.",
         minimum=1, fallback=16, aliases=("context_batch_size", "context_length"),
     ),
     _row(
@@ -398,7 +398,9 @@ def to_json(value: Value) -> Any:
 def json_schema() -> dict[str, Any]:
     """The parameters as a JSON Schema (2020-12); old spellings are marked as deprecated. (Any: JSON.)"""
     properties = {field.name: field.schema() for field in FIELDS}
-    old = {alias: {**properties[field.name], "deprecated": True} for field in FIELDS for alias in field.aliases}
+    old = {
+        alias: {**properties[field.name], "deprecated": True} for field in FIELDS for alias in field.aliases
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "AnimateDiff",
@@ -426,8 +428,8 @@ def check_overlap(overlap: int, batch_size: int) -> None:
     """Raise ParameterError unless windows of `batch_size` frames can overlap by `overlap`."""
     if overlap >= batch_size:
         raise ParameterError(
-            f"overlap is {overlap}, but must be from -1 to {batch_size - 1}, less than the context batch size "
-            f"({batch_size})."
+            f"overlap is {overlap}, but must be from -1 to {batch_size - 1}, less than the context batch "
+            f"size ({batch_size})."
         )
 
 
@@ -438,14 +440,18 @@ def _items(raw: object) -> list[tuple[str, object]]:
     if isinstance(raw, Mapping):
         return [(str(key), value) for key, value in cast("Mapping[object, object]", raw).items()]
     if not isinstance(raw, (list, tuple)):
-        raise ParameterError(f"The arguments are {shown(raw)}, but must be an object such as {{'enable': true}}.")
+        raise ParameterError(
+            f'The arguments are {shown(raw)}, but must be an object such as {{"enable": true}}.'
+        )
     rows = cast("Sequence[object]", raw)
     if any(isinstance(row, Mapping) for row in rows):
         if not all(isinstance(row, Mapping) for row in rows):
             raise ParameterError("The arguments mix objects and bare values: send one object with all keys.")
         return [item for row in rows for item in _items(row)]
     if len(rows) > len(FIELDS):
-        raise ParameterError(f"{len(rows)} values are given for {len(FIELDS)} parameters: name them in an object.")
+        raise ParameterError(
+            f"{len(rows)} values are given for {len(FIELDS)} parameters: send an object that names them."
+        )
     return [(field.name, value) for field, value in zip(FIELDS, rows, strict=False)]
 
 
@@ -463,6 +469,6 @@ def _check_formats(formats: Sequence[str]) -> None:
     if all(name in COMPANION_FORMATS for name in formats):
         videos = ", ".join(name for name in get_args(Format) if name not in COMPANION_FORMATS)
         raise ParameterError(
-            f"format is {list(formats)}, but must hold at least one of {videos}; {', '.join(COMPANION_FORMATS)} "
-            "only go beside them."
+            f"format is {list(formats)}, but must hold at least one of {videos}; "
+            f"{', '.join(COMPANION_FORMATS)} only go beside them."
         )

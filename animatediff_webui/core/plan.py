@@ -1,4 +1,4 @@
-"""The plan of one clip: how many frames, which windows, which prompts, what is written. No tensors, no host."""
+"""The plan of one clip: how many frames, which windows, which prompts, what is written. No tensors."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Plan:
         return build_windows(self.layout, step)
 
     def steps_per_iteration(self, num_steps: int) -> tuple[int, ...]:
-        """Sampling steps of each pass over the clip: one pass, or FreeInit's, which with fast sampling grow."""
+        """Sampling steps of each pass over the clip: one, or FreeInit's, which grow with fast sampling."""
         freeinit = self.parameters.freeinit
         if not freeinit.enable:
             return (num_steps,)
@@ -125,8 +125,8 @@ def build_plan(
         scheduler=context.scheduler,
         fuse=context.fuse,
     )
-    looped = context.closed_loop == "Seamless" or (context.closed_loop in ("R+P", "A") and not layout.is_single)
-    easing = parameters.travel.easing
+    looping = ("Seamless",) if layout.is_single else ("Seamless", "R+P", "A")
+    looped, easing = context.closed_loop in looping, parameters.travel.easing
     tracks = [
         parse_prompt_travel(text, video_frames, fps, looped, easing=easing).extended(num_frames)
         for text in (prompt, negative_prompt)
@@ -146,21 +146,22 @@ def build_plan(
 
 
 def format_plan(plan: Plan, num_steps: int = 20, drawn_steps: int = 4) -> str:
-    """The plan as a table: frames, windows, cost of `num_steps` steps, keyframes, and windows drawn over frames."""
+    """The plan as a table: frames, windows, the cost of `num_steps` steps, keyframes, and windows drawn."""
     cost = plan.cost(num_steps)
     layout = plan.layout
     rows = [
-        ("Frames", f"{plan.num_frames} generated, {len(plan.played_frames)} played at {float(plan.fps):g} fps "
-                   f"({plan.duration:g} s)"),
+        ("Frames", f"{plan.num_frames} generated, {len(plan.played_frames)} played"),
+        ("Speed", f"{float(plan.fps):g} fps, {plan.duration:g} s"),
         ("Save", ", ".join(plan.formats)),
-        ("Windows", f"{plan.context_length} frames, overlap {layout.overlap}, {layout.scheduler}, {layout.fuse}, "
-                    f"closed loop {layout.closed_loop}"),
+        ("Windows", f"{plan.context_length} frames, overlap {layout.overlap}, {layout.scheduler}"),
+        ("Fuse", layout.fuse),
+        ("Loop", layout.closed_loop),
         ("UNet", f"{cost.window_calls} window calls with {cost.frame_calls} frames in {num_steps} steps"),
         *(("Note", note) for note in plan.notes),
         *_track_rows("Prompt", plan.prompt_track),
         *_track_rows("Negative", plan.negative_prompt_track),
         *(row for step in range(min(drawn_steps, num_steps)) for row in _window_rows(plan, step)),
-    ]  # fmt: skip
+    ]
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
 
@@ -172,8 +173,8 @@ def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
         return asked or DEFAULT_WINDOW
     if asked is not None and asked > module.context_limit:
         raise ParameterError(
-            f"batch_size is {asked}, but must be from 1 to {module.context_limit}: this motion module cannot see "
-            "more frames at once (longer clips are made of several windows; set video_length instead)."
+            f"batch_size is {asked}, but must be from 1 to {module.context_limit}, the most frames this "
+            "motion module can see at once; for a longer clip raise video_length."
         )
     return asked or module.trained_frames
 
@@ -194,8 +195,8 @@ def _frame_counts(
     num_frames = max(video_frames, min(window_size, source_frames or window_size))
     if num_frames > video_frames:
         notes.append(
-            f"{video_frames} frames are fewer than the motion module's {num_frames}: {num_frames} are generated, "
-            f"the first {video_frames} make the video."
+            f"{video_frames} frames are fewer than a window's {num_frames}: {num_frames} are generated, the "
+            f"first {video_frames} make the video."
         )
     return video_frames, num_frames, tuple(notes)
 
@@ -203,11 +204,14 @@ def _frame_counts(
 def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
     if not track.text:
         return []
-    rows = [
-        (f"{label} {keyframe.frame}", " ".join([track.prompts[keyframe.prompt], *(tag.text for tag in keyframe.loras)]))
+    texts = [
+        " ".join([track.prompts[keyframe.prompt], *(tag.text for tag in keyframe.loras)])
         for keyframe in track.keyframes
     ]
-    return rows if len(rows) > 1 else [(label, rows[0][1])]
+    if len(texts) == 1:
+        return [(label, texts[0])]
+    labels = [f"{label} {keyframe.frame}" for keyframe in track.keyframes]
+    return list(zip(labels, texts, strict=True))
 
 
 def _window_rows(plan: Plan, step: int) -> list[tuple[str, str]]:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _POSITION = r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9}(?=\s*[%s]))?)\s*(?P<unit>[%s]?)"
 _KEYFRAME_LINE = re.compile(rf"\s*(?P<position>{_POSITION})\s*:(?P<text>.*)")
 _JSON_START = re.compile(rf'\s*\{{?\s*"\s*{_POSITION}\s*"\s*:\s*"')
-_JSON_ENTRY = re.compile(r'\s*"(?P<position>(?:\\.|[^"\\])*)"\s*:\s*"(?P<text>(?:\\.|[^"\\])*)"\s*(?P<comma>,?)', re.S)
+_JSON_STRING = r'"((?:\\.|[^"\\])*)"'
+_JSON_ENTRY = re.compile(rf"\s*{_JSON_STRING}\s*:\s*{_JSON_STRING}\s*(,?)", re.S)
 _LORA_TAG = re.compile(r"\s*<(?:lora|lyco):(?P<name>[^:<>]+)(?::(?P<rest>[^<>]*))?>", re.I)
 _NO_COMMA_AFTER = re.compile(r"\b(?:BREAK|AND)$")
 _NO_COMMA_BEFORE = re.compile(r"(?:BREAK|AND)\b")
@@ -64,7 +65,7 @@ class Keyframe:
 
 
 class Blend(NamedTuple):
-    """One frame's mix: `left` and `right` are indices of prompts (or keyframes), 0 is all left, 1 all right."""
+    """One frame's mix of two prompts (or keyframes), by their indices: 0 is all left, 1 all right."""
 
     left: int
     right: int
@@ -101,7 +102,7 @@ class PromptTrack:
 
     @property
     def lora_strengths(self) -> dict[str, tuple[float, ...]]:
-        """Each keyframe LoRA's strength per frame, blended like the prompts; keyframes without the tag have 0."""
+        """Each keyframe LoRA's strength per frame, blended like the prompts; without a tag it is 0."""
         names = dict.fromkeys(tag.name for _, tags in self.keyframe_loras for tag in tags)
         return {name: self._strengths(name) for name in names}
 
@@ -180,14 +181,14 @@ def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, how: Blending
     position = flat.new_tensor([blend.position for blend in blends])[:, None]
     from_left, from_right = 1 - position, position
     if how == "slerp":
-        norms = left.norm(dim=1, keepdim=True) * right.norm(dim=1, keepdim=True)
-        cosine = (left * right).sum(dim=1, keepdim=True) / norms.clamp_min(1e-12)
+        squares = left.square().sum(dim=1, keepdim=True) * right.square().sum(dim=1, keepdim=True)
+        cosine = (left * right).sum(dim=1, keepdim=True) / squares.sqrt().clamp_min(1e-12)
         turns = cosine.abs() < SLERP_THRESHOLD
         angle = cosine.clamp(-SLERP_THRESHOLD, SLERP_THRESHOLD).acos()
         from_left = (from_left * angle).sin().div(angle.sin()).where(turns, from_left)
         from_right = (from_right * angle).sin().div(angle.sin()).where(turns, from_right)
     blended = from_left * left + from_right * right
-    return blended.unflatten(1, embeddings.shape[1:]).to(embeddings.dtype)
+    return blended.reshape(-1, *embeddings.shape[1:]).to(embeddings.dtype)
 
 
 def pad_embeddings(embeddings: Sequence[torch.Tensor], empty_chunk: torch.Tensor) -> torch.Tensor:
@@ -204,8 +205,8 @@ def pad_embeddings(embeddings: Sequence[torch.Tensor], empty_chunk: torch.Tensor
         chunks, rest = divmod(longest - length, len(empty_chunk))
         if rest:
             raise ValueError(
-                f"Expected lengths that differ by whole chunks of {len(empty_chunk)} tokens, found {length} and "
-                f"{longest}: encode all prompts with the same chunking."
+                f"Expected lengths that differ by whole chunks of {len(empty_chunk)} tokens, found {length} "
+                f"and {longest}: encode all prompts with the same chunking."
             )
         row[:length] = embedding
         row[length:] = empty_chunk.repeat(chunks, 1)
@@ -248,8 +249,9 @@ def _split_json(text: str) -> tuple[list[str], list[_Entry], list[str]]:
                 f'Line {line}: expected an entry such as "8": "text", separated by commas, found '
                 f"{body[start : start + 30]!r}."
             )
-        entries.append(_Entry(_unescaped(found["position"], line).strip(), _unescaped(found["text"], line), line))
-        comma, at = bool(found["comma"]), found.end()
+        position, text = (_unescaped(part, line).strip() for part in found.group(1, 2))
+        entries.append(_Entry(position, text, line))
+        comma, at = bool(found[3]), found.end()
     return [], entries, []
 
 
@@ -267,8 +269,7 @@ def _frame_index(entry: _Entry, num_frames: int, fps: float | Fraction) -> int:
     found = re.fullmatch(_POSITION, entry.position)
     if found is None:
         raise PromptTravelError(
-            f'Line {entry.line}: {entry.position!r} is no keyframe position: use a frame such as "8", "50%" or '
-            '"1.5s".'
+            f'Line {entry.line}: {entry.position!r} is no keyframe: use "8", "50%" or "1.5s".'
         )
     number, last = Fraction(found["number"]), num_frames - 1
     if found["unit"] == "%":
@@ -278,8 +279,8 @@ def _frame_index(entry: _Entry, num_frames: int, fps: float | Fraction) -> int:
     frame = math.floor(number + Fraction(1, 2))
     if frame > last:
         raise PromptTravelError(
-            f"Line {entry.line}: keyframe {_named(entry, frame)} is past the last frame ({last}): use 0 to {last}, "
-            f"or raise the number of frames{_hint(entry)}."
+            f"Line {entry.line}: keyframe {_named(entry, frame)} is past the last frame ({last}): use 0 to "
+            f"{last}, or raise the number of frames{_hint(entry)}."
         )
     return frame
 

@@ -138,7 +138,8 @@ def fuse(
 def _uniform(layout: ContextLayout, step: int) -> list[Frames]:
     """AnimateDiff-CLI's scheduler: windows at spacings 1, 2, 4, ..., moved by a part of the clip per step.
 
-    A layout for "looped uniform" is circular whatever its loop mode says; that is all the difference.
+    A layout for "looped uniform" is circular whatever its loop mode says; that is all the difference. In
+    loop mode N only windows of neighbouring frames are kept from wrapping: wider spacings may wrap.
     """
     num_frames, size = layout.num_frames, layout.window_size
     fraction = halving_fraction(step)

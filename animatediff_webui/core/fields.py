@@ -132,7 +132,8 @@ class Field:
 
     def refuse(self, value: object) -> ParameterError:
         """The error for a value that is not allowed."""
-        return ParameterError(f"{self.name} is {shown(value)}, but must be {self.allowed}.")
+        verb = "holds" if self.kind is Kind.CHOICES else "is"
+        return ParameterError(f"{self.name} {verb} {shown(value)}, but must be {self.allowed}.")
 
 
 def shown(value: object) -> str:

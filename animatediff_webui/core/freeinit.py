@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _AXES = (-4, -2, -1)
 # torch publishes no types for these two.
-_forward: Callable[..., torch.Tensor] = torch.fft.fftn  # pyright: ignore[reportUnknownMemberType]
-_backward: Callable[..., torch.Tensor] = torch.fft.ifftn  # pyright: ignore[reportUnknownMemberType]
+_forward: Callable[..., torch.Tensor] = torch.fft.fftn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+_backward: Callable[..., torch.Tensor] = torch.fft.ifftn  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 BUTTERWORTH_ORDER = 4
 
 

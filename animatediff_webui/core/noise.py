@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _SEEDS = 2**64
 
@@ -20,6 +22,8 @@ def frame_noise(seeds: Sequence[int], shape: Sequence[int]) -> torch.Tensor:
 
     Drawn on the CPU in float32, so that every device and dtype gets the same numbers.
     """
+    import torch  # here, because a plan needs the orders below and not torch
+
     noise = torch.empty(len(seeds), *shape)
     for row, seed in zip(noise, seeds, strict=True):
         row.normal_(generator=torch.Generator().manual_seed(seed % _SEEDS))

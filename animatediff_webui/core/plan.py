@@ -9,6 +9,7 @@ from typing import Protocol
 from .context import ContextLayout, Window, build_windows
 from .errors import ParameterError
 from .frames import PING_PONG, ordered_frames
+from .noise import free_noise_order
 from .parameters import Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
 
@@ -75,6 +76,14 @@ class Plan:
     def windows(self, step: int) -> tuple[Window, ...]:
         """The windows of a sampling step, counted from 0."""
         return build_windows(self.layout, step)
+
+    def noise_order(self, seed: int) -> tuple[int, ...]:
+        """For each frame, whose noise it starts from: its own, or with FreeNoise one of the first window's."""
+        layout = self.layout
+        if not self.parameters.freenoise or layout.is_single:
+            return tuple(range(self.num_frames))
+        hop = layout.window_size - layout.overlap
+        return free_noise_order(self.num_frames, layout.window_size, hop, seed)
 
     def steps_per_iteration(self, num_steps: int) -> tuple[int, ...]:
         """Sampling steps of each pass over the clip: one, or FreeInit's, which grow with fast sampling."""

@@ -1,0 +1,54 @@
+"""Requests to try things with: pictures, and any valid arguments of an API client."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import Any
+
+from hypothesis import strategies as st
+from PIL import Image
+
+from animatediff_webui.core.fields import Field, Kind
+from animatediff_webui.core.parameters import FIELDS
+
+
+def png_bytes(size: tuple[int, int] = (3, 2), color: str = "red") -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", size, color).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def base64_png(size: tuple[int, int] = (3, 2)) -> str:
+    return base64.b64encode(png_bytes(size)).decode()
+
+
+def api_value(field: Field) -> st.SearchStrategy[Any]:
+    """Valid values of a field, as an API client sends them."""
+    low = 1e-6 if field.minimum is None else field.minimum
+    strategies: dict[Kind, st.SearchStrategy[Any]] = {
+        Kind.BOOL: st.booleans(),
+        Kind.INTEGER: st.integers(int(low), int(field.maximum or 50)),
+        Kind.NUMBER: st.floats(low, field.maximum or 1e6),
+        Kind.TEXT: st.from_regex(field.pattern or "a", fullmatch=True),
+        Kind.MODEL: st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1).filter(
+            lambda name: not set(name) & set("/\\:") and name not in (".", "..")
+        ),
+        Kind.PATH: st.sampled_from(["clips/a.mp4", "C:\\clips"]),
+        Kind.IMAGE: st.just(base64_png()),
+        Kind.CHOICE: st.sampled_from(field.choices or ("x",)),
+        Kind.CHOICES: st.lists(st.sampled_from(field.choices or ("x",)), unique=True),
+    }
+    return strategies[field.kind]
+
+
+@st.composite
+def api_arguments(draw: st.DrawFn) -> dict[str, Any]:
+    """Any valid request."""
+    names = draw(st.lists(st.sampled_from(FIELDS), unique_by=lambda field: field.name))
+    values = {field.name: draw(api_value(field)) for field in names}
+    if "format" in values:
+        values["format"] = [*values["format"], "GIF"]
+    if "batch_size" in values and values.get("overlap", -1) >= values["batch_size"]:
+        values["overlap"] = values["batch_size"] - 1
+    return values

@@ -78,7 +78,7 @@ class Plan:
         return build_windows(self.layout, step)
 
     def noise_order(self, seed: int) -> tuple[int, ...]:
-        """Whose noise each frame starts from: its own, or with FreeNoise that of a frame of the first window."""
+        """Whose noise each frame starts from: its own, or with FreeNoise that of a first-window frame."""
         layout = self.layout
         if not self.parameters.freenoise or layout.is_single:
             return tuple(range(self.num_frames))

@@ -1,0 +1,33 @@
+"""A folder of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from ..errors import UnreadableMediaError
+from ..pillow_avif import avif_available
+from .local import natural_order
+from .source import FrameSource, Selection
+from .still import unreadable
+
+
+def read_folder(folder: Path, selection: Selection) -> FrameSource:
+    """Its pictures in natural order, upright; hidden and other files are passed over."""
+    files = natural_order(folder)
+    if not files:
+        raise UnreadableMediaError(f"{folder} holds no pictures: give a folder of PNG, JPEG or WEBP frames.")
+    chosen = [files[index] for index in selection.of(len(files), folder)]
+
+    def frames() -> Iterator[Image.Image]:
+        return (_read_picture(file) for file in chosen)
+
+    return FrameSource(folder, None, _read_picture(chosen[0]).size, None, frames, lambda: len(chosen))
+
+
+def _read_picture(file: Path) -> Image.Image:
+    avif_available()
+    with unreadable(file), Image.open(file) as image:
+        return (ImageOps.exif_transpose(image) or image).convert("RGB")

@@ -1,0 +1,46 @@
+"""Paths that may be opened: existing local files and folders, and nothing that only looks like one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..errors import UnreadableMediaError
+from ..ffmpeg import LOCAL_ONLY, local_url
+
+# Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
+_DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
+
+
+def local_path(path: Path | str) -> Path:
+    """`path`, absolute, if it is an existing file or folder of this machine; else UnreadableMediaError."""
+    text = str(path)
+    if "\0" in text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", text) or text.startswith(("\\\\", "//")):
+        raise UnreadableMediaError(f"{text!r} is an address, not a local file: give a path on this machine.")
+    if ".." in re.split(r"[/\\]", text):
+        raise UnreadableMediaError(f"{text} holds '..': give the path without it.")
+    file = Path(text).absolute()
+    if not file.is_file() and not file.is_dir():
+        raise UnreadableMediaError(f"{text} is not an existing file or folder: check the path.")
+    return file
+
+
+def video_input(path: Path) -> list[str]:
+    """ffmpeg's input options for a file that may come from anywhere."""
+    return [*LOCAL_ONLY, "-format_whitelist", _DEMUXERS, "-i", local_url(path)]
+
+
+def natural_order(folder: Path) -> list[Path]:
+    """The pictures of a folder, numbers compared as numbers: 2.png comes before 10.png."""
+    return sorted((file for file in folder.iterdir() if _is_picture(file)), key=_natural)
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in _PICTURES and not file.name.startswith(".") and file.is_file()
+
+
+def _natural(file: Path) -> tuple[list[tuple[int, str]], str]:
+    """Digits by value, the rest by letters; names that are then equal (1.png, 01.png) by spelling."""
+    parts = re.split(r"([0-9]+)", file.name.casefold())
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], file.name

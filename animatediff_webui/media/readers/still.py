@@ -1,0 +1,92 @@
+"""Animated pictures, by Pillow: GIF, WEBP, APNG, AVIF."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import MediaError, UnreadableMediaError
+from ..pillow_avif import avif_available
+from ..timing import plausible_rate
+from .source import FrameSource, Selection
+
+_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
+_TICKS = {"GIF": Fraction(1, 100), "PNG": Fraction(1, 10**6)}
+_MILLISECOND = Fraction(1, 1000)
+# What browsers do with frames that have no duration.
+_DEFAULT_DURATION = Fraction(1, 10)
+
+
+@contextmanager
+def unreadable(path: Path) -> Generator[None, None, None]:
+    """What Pillow raises for damaged pictures, as one UnreadableMediaError."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UnreadableMediaError(f"{path} is a damaged picture ({error}): save it again.") from error
+
+
+@contextmanager
+def opened(path: Path) -> Generator[Image.Image | None, None, None]:
+    """The picture, or None where the contents are of no format that may be animated."""
+    known = _FORMATS if avif_available() else _FORMATS[:-1]
+    with unreadable(path):
+        try:
+            image = Image.open(path, formats=known)
+        except UnidentifiedImageError:
+            image = None
+        if image is None:
+            yield None
+        else:
+            with image:
+                yield image
+
+
+def read_pictures(path: Path, selection: Selection) -> FrameSource | None:
+    """The frames of an animated picture, or None where `path` is something else."""
+    with opened(path) as image:
+        if image is None:
+            return None
+        size, tick = image.size, _TICKS.get(str(image.format), _MILLISECOND)
+        first = _first_frame(image)
+        every = [_duration(image, index) for index in range(first, getattr(image, "n_frames", 1))]
+    indices = selection.of(len(every), path)
+    spans = [every[index : min(index + indices.step, indices.stop)] for index in indices]
+
+    def frames() -> Iterator[Image.Image]:
+        return _frames(path, [first + index for index in indices])
+
+    return FrameSource(
+        path=path,
+        fps=plausible_rate(len(every), sum(every, Fraction(0)), tick) / selection.stride,
+        size=size,
+        durations=tuple(sum(span, Fraction(0)) for span in spans),
+        frames=frames,
+        count=lambda: len(indices),
+    )
+
+
+def _frames(path: Path, indices: list[int]) -> Iterator[Image.Image]:
+    with opened(path) as image:
+        for index in indices if image else ():
+            image.seek(index)
+            yield image.convert("RGB")
+
+
+def _first_frame(image: Image.Image) -> int:
+    """An APNG may begin with a picture for programs that know no animation: it is none of the frames."""
+    return 1 if image.info.get("default_image") and getattr(image, "n_frames", 1) > 1 else 0
+
+
+def _duration(image: Image.Image, index: int) -> Fraction:
+    """Seconds; Pillow has milliseconds, and knows them only once the frame is loaded."""
+    image.seek(index)
+    image.load()
+    milliseconds = Fraction(image.info.get("duration", 0)).limit_denominator(10**6)
+    return milliseconds / 1000 or _DEFAULT_DURATION

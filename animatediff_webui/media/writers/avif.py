@@ -1,0 +1,31 @@
+"""Animated AVIF, by Pillow where it can, else by pillow-avif-plugin, with the infotext in EXIF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import MissingPackageError
+from ..infotext import exif_comment
+from ..options import WriterOptions
+from ..pillow_avif import avif_available
+from ..timing import spread_durations
+from .contract import Clip
+from .lazy import as_one_image
+
+
+def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+    """Neither encoder can set how often it plays: players repeat it forever."""
+    if not avif_available():
+        raise MissingPackageError(
+            "This Pillow cannot write AVIF: run `pip install pillow-avif-plugin` (Pillow 11.3 needs none)."
+        )
+    with as_one_image(clip.frames, path.parent) as image:
+        image.save(
+            path,
+            format="AVIF",
+            save_all=True,
+            duration=spread_durations(len(clip.frames), clip.fps, 1000),
+            quality=options.avif_quality,
+            speed=6,
+            exif=exif_comment(clip.infotext),
+        )

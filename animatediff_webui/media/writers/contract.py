@@ -1,0 +1,30 @@
+"""What a writer gets and what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from ..options import WriterOptions
+from ..store import FrameStore
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One animation to write. `loop_count` is how often it plays, 0 is forever; an empty infotext is none."""
+
+    frames: FrameStore
+    fps: Fraction
+    loop_count: int
+    infotext: str
+
+
+class Writer(Protocol):
+    """A module of this folder: imported when its format is first written."""
+
+    @staticmethod
+    def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+        """Write `clip` to `path`, reading a frame at a time. Raises MissingPackageError without its codec."""
+        ...

@@ -1,0 +1,15 @@
+"""MOV for video editors: ProRes 422 HQ, ten bits a channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..options import WriterOptions
+from .contract import Clip
+from .video import encode
+
+
+def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+    # Without the tags flag QuickTime's old comment field is written, which ends at 65,535 bytes.
+    container = ["-movflags", "+faststart+use_metadata_tags", "-f", "mov"]
+    encode(clip, path, container, ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0"], "yuv422p10le")

@@ -1,0 +1,15 @@
+"""MP4 that browsers and phones play: H.264 in yuv420p, with its index at the front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..options import WriterOptions
+from .contract import Clip
+from .video import encode
+
+
+def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+    tune = ["-tune", options.mp4_tune] if options.mp4_tune else []
+    codec = ["-c:v", "libx264", "-crf", str(options.mp4_crf), "-preset", options.mp4_preset, *tune]
+    encode(clip, path, ["-movflags", "+faststart", "-f", "mp4"], codec, "yuv420p")

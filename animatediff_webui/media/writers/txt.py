@@ -1,0 +1,13 @@
+"""The infotext alone, as UTF-8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..options import WriterOptions
+from .contract import Clip
+
+
+def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+    """Bytes, so that no system changes the line ends."""
+    path.write_bytes(clip.infotext.encode("utf-8"))

@@ -1,0 +1,46 @@
+"""What the video formats share: frames into ffmpeg's standard input, infotext as metadata."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
+from .contract import Clip
+
+# High-definition video's colors, named in the file, so that no player has to guess.
+_COLORS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+
+
+def encode(clip: Clip, path: Path, container: Sequence[str], codec: Sequence[str], pixel_format: str) -> None:
+    """Write `clip` with the given ffmpeg options. The same frames make the same bytes.
+
+    The metadata goes through a file, as a long infotext does not fit into a command line.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        metadata = Path(folder, "metadata")
+        metadata.write_bytes(_metadata(clip.infotext))
+        source = [*LOCAL_ONLY, *raw_frames(clip.frames.size, clip.fps)]
+        texts = [*LOCAL_ONLY, "-f", "ffmetadata", "-i", local_url(metadata)]
+        streams = ["-map", "0:v", "-map_metadata", "1"]
+        conversion = f"scale=out_color_matrix=bt709:out_range=tv,format={pixel_format}"
+        filters = ["-vf", _padding(*clip.frames.size) + conversion]
+        target = ["-fflags", "+bitexact", *container, local_url(path)]
+        command = [*source, *texts, *streams, *filters, *codec, *_COLORS, *target]
+        run_ffmpeg(command, stdin=clip.frames.stream())
+
+
+def _padding(width: int, height: int) -> str:
+    """Filters that make an odd size even by repeating the last column or row: 4:2:0 has no odd sizes."""
+    right, bottom = width % 2, height % 2
+    if not right and not bottom:
+        return ""
+    size = f"{width + right}:{height + bottom}"
+    return f"format=gbrp,pad={size},fillborders=right={right}:bottom={bottom}:mode=smear,"
+
+
+def _metadata(infotext: str) -> bytes:
+    escaped = re.sub(r"([=;#\\\r\n])", r"\\\1", infotext)
+    return f";FFMETADATA1\n{f'comment={escaped}' if infotext else ''}\n".encode()

@@ -1,0 +1,14 @@
+"""WEBM: VP9 at constant quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..options import WriterOptions
+from .contract import Clip
+from .video import encode
+
+
+def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+    quality = ["-crf", str(options.webm_crf), "-b:v", "0", "-cpu-used", "2", "-row-mt", "1"]
+    encode(clip, path, ["-f", "webm"], ["-c:v", "libvpx-vp9", *quality], "yuv420p")

@@ -54,7 +54,7 @@ def wraps(window: tuple[int, ...]) -> bool:
 # ----------------------------------------------------------------------------------------------- properties
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(layouts(), st.integers(0, 1000))
 def test_windows_cover_every_frame_stay_in_range_and_never_hold_a_frame_twice(
     layout: ContextLayout, step: int
@@ -66,7 +66,7 @@ def test_windows_cover_every_frame_stay_in_range_and_never_hold_a_frame_twice(
         assert 1 <= len(window.frames) <= layout.window_size
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(layouts(max_frames=300), st.integers(0, 1000))
 def test_windows_weights_of_each_frame_sum_to_one(layout: ContextLayout, step: int):
     totals = [0.0] * layout.num_frames
@@ -77,13 +77,13 @@ def test_windows_weights_of_each_frame_sum_to_one(layout: ContextLayout, step: i
     assert totals == pytest.approx([1.0] * layout.num_frames)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(layouts(max_frames=300), st.integers(0, 1000))
 def test_windows_are_the_same_when_asked_again(layout: ContextLayout, step: int):
     assert build_windows(layout, step) == build_windows(layout, step)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(layouts(), st.integers(0, 1000), st.sampled_from(["uniform", "standard static", "batched"]))
 def test_windows_without_loop_and_stride_never_wrap(layout: ContextLayout, step: int, scheduler: Any):
     plain = replace(layout, closed_loop="N", stride=1, scheduler=scheduler)
@@ -110,7 +110,7 @@ def uniform_cost(layout: ContextLayout, step: int) -> int:
     return cost
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(layouts(), st.integers(0, 1000))
 def test_uniform_cost_is_what_the_formula_says(layout: ContextLayout, step: int):
     uniform = replace(layout, scheduler="uniform")
@@ -118,7 +118,7 @@ def test_uniform_cost_is_what_the_formula_says(layout: ContextLayout, step: int)
     assert sum(len(window.frames) for window in build_windows(uniform, step)) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(layouts(), st.integers(0, 100))
 def test_static_neighbours_share_at_least_the_overlap(layout: ContextLayout, step: int):
     static = replace(layout, scheduler="standard static")
@@ -127,7 +127,7 @@ def test_static_neighbours_share_at_least_the_overlap(layout: ContextLayout, ste
         assert len(before & after) >= static.overlap
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(layouts(), st.integers(0, 100))
 def test_batched_computes_each_frame_once_in_windows_of_even_length(layout: ContextLayout, step: int):
     lengths = [len(window.frames) for window in build_windows(replace(layout, scheduler="batched"), step)]
@@ -274,7 +274,7 @@ def test_seamless_long_clip_ties_last_and_first_frame_in_some_step(scheduler: st
 # -------------------------------------------------------------------------------------------------- tensors
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(layouts(max_frames=60), st.integers(0, 100), st.integers(1, 3))
 def test_fuse_of_what_was_gathered_is_the_clip_itself(layout: ContextLayout, step: int, groups: int):
     clip = torch.randn(groups * layout.num_frames, 2, 3, generator=torch.Generator().manual_seed(step))

@@ -120,27 +120,17 @@ def build_plan(
     PromptTravelError.
     """
     window_size = _window_size(parameters, module)
-    overlap = parameters.context.overlap
-    check_overlap(overlap, window_size)
     video_frames, num_frames, notes = _frame_counts(parameters, window_size, source_frames)
+    layout = _layout(parameters, num_frames, window_size)
     fps = parameters.output.fps or source_fps or DEFAULT_FPS
-    context = parameters.context
-    layout = ContextLayout(
-        num_frames=num_frames,
-        window_size=window_size,
-        stride=context.stride,
-        overlap=window_size // 4 if overlap == -1 else overlap,
-        closed_loop=context.closed_loop,
-        scheduler=context.scheduler,
-        fuse=context.fuse,
-    )
+    closed_loop = parameters.context.closed_loop
     looping = ("Seamless",) if layout.is_single else ("Seamless", "R+P", "A")
-    looped, easing = context.closed_loop in looping, parameters.travel.easing
+    looped, easing = closed_loop in looping, parameters.travel.easing
     tracks = [
         parse_prompt_travel(text, video_frames, fps, looped, easing=easing).extended(num_frames)
         for text in (prompt, negative_prompt)
     ]
-    ping_pong = PING_PONG if context.closed_loop == "A" and layout.is_single else ()
+    ping_pong = PING_PONG if closed_loop == "A" and layout.is_single else ()
     return Plan(
         parameters=parameters,
         num_frames=num_frames,
@@ -186,6 +176,20 @@ def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
             "motion module can see at once; for a longer clip raise video_length."
         )
     return asked or module.trained_frames
+
+
+def _layout(parameters: Parameters, num_frames: int, window_size: int) -> ContextLayout:
+    context = parameters.context
+    check_overlap(context.overlap, window_size)
+    return ContextLayout(
+        num_frames=num_frames,
+        window_size=window_size,
+        stride=context.stride,
+        overlap=window_size // 4 if context.overlap == -1 else context.overlap,
+        closed_loop=context.closed_loop,
+        scheduler=context.scheduler,
+        fuse=context.fuse,
+    )
 
 
 def _frame_counts(

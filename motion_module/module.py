@@ -1,0 +1,81 @@
+"""A motion module: the temporal layers of every site of one UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from motion_module.errors import MotionModuleError
+from motion_module.network import MotionLayer
+from motion_module.runtime import AttentionName, Runtime, load_attention
+from motion_module.spec import MotionModuleSpec, Site
+
+
+class MotionBlock(nn.Module):
+    """The temporal layers of one block of a UNet."""
+
+    def __init__(self, channels: int, num_layers: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+        super().__init__()
+        self.motion_modules = nn.ModuleList(MotionLayer(channels, spec, runtime) for _ in range(num_layers))
+
+
+class MotionModule(nn.Module):
+    """Built from a spec, it has fresh weights and adds nothing yet; `state_dict()` has the official names."""
+
+    def __init__(self, spec: MotionModuleSpec, name: str = "") -> None:
+        super().__init__()
+        self.spec = spec
+        self.name = name
+        self.runtime = Runtime()
+        layers, widths = spec.layers_per_block, spec.widths
+        self.down_blocks = nn.ModuleList(MotionBlock(width, layers, spec, self.runtime) for width in widths)
+        if spec.has_mid_block:
+            self.mid_block = MotionBlock(widths[-1], 1, spec, self.runtime)
+        if spec.has_up_blocks:
+            self.up_blocks = nn.ModuleList(
+                MotionBlock(width, layers + 1, spec, self.runtime) for width in reversed(widths)
+            )
+
+    def layers(self) -> dict[Site, nn.Module]:
+        """The temporal layer of each site."""
+        return {site: self.get_submodule(site.name) for site, _ in self.spec.sites()}
+
+    @contextmanager
+    def frames(self, num_frames: int, indices: Sequence[int] | None = None) -> Generator[None]:
+        """Inside, a batch's rows are `(b f)` with f = num_frames.
+
+        indices: which frames of the animation those are (from 0 on, if not given); what changes from frame to
+        frame, such as a motion LoRA's strength, goes by them. Position encodings count from the first row.
+        """
+        if not 1 <= num_frames <= self.spec.max_frames:
+            raise MotionModuleError(
+                f"{self.name or self.spec.family} animates 1 to {self.spec.max_frames} frames at once, not "
+                f"{num_frames}: lower the context batch size."
+            )
+        chosen = tuple(range(num_frames)) if indices is None else tuple(indices)
+        if len(chosen) != num_frames:
+            raise MotionModuleError(
+                f"{len(chosen)} frame indices were given for {num_frames} frames: give one for each."
+            )
+        previous = self.runtime.num_frames, self.runtime.frame_indices
+        self.runtime.num_frames, self.runtime.frame_indices = num_frames, chosen
+        try:
+            yield
+        finally:
+            self.runtime.num_frames, self.runtime.frame_indices = previous
+
+    @contextmanager
+    def running(
+        self, *, attention: AttentionName = "sdpa", memory_budget: int | None = None
+    ) -> Generator[None]:
+        """Inside, attention is done as named, and a layer's activations stay within a budget in bytes."""
+        previous = self.runtime.attend, self.runtime.memory_budget
+        self.runtime.attend = load_attention(attention)
+        if memory_budget is not None:
+            self.runtime.memory_budget = memory_budget
+        try:
+            yield
+        finally:
+            self.runtime.attend, self.runtime.memory_budget = previous

@@ -1,0 +1,161 @@
+"""The temporal transformer of AnimateDiff (Guo et al., arXiv 2307.04725), under its official names.
+
+Hidden states come and go as `(b f) c h w`. In between they are tokens `r f c`, one row for each clip and
+spatial position: attention runs over the frames of one position, and everything else acts on single tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motion_module.runtime import Runtime
+from motion_module.spec import MotionModuleSpec
+
+NORM_GROUPS = 32
+AUTOCAST_DEVICES = ("cuda", "cpu", "xpu")
+
+
+def build_positions(num_positions: int, channels: int) -> Tensor:
+    """The sinusoidal position encoding, (1 f c): sines on even, cosines on odd channels."""
+    frequencies = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
+    angles = torch.arange(num_positions)[:, None] * frequencies
+    return rearrange(torch.stack((angles.sin(), angles.cos()), dim=-1), "f c two -> 1 f (c two)")
+
+
+class PositionEncoding(nn.Module):
+    """Adds to each token the encoding of its frame."""
+
+    pe: Tensor
+
+    def __init__(self, channels: int, num_positions: int, stored: bool) -> None:
+        super().__init__()
+        self.register_buffer("pe", build_positions(num_positions, channels), persistent=stored)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens + self.pe[:, : tokens.shape[1]]
+
+
+class TemporalAttention(nn.Module):
+    """Self-attention over the frames of one spatial position."""
+
+    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(channels, channels, bias=False)
+        self.to_v = nn.Linear(channels, channels, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(channels, channels))
+        self.pos_encoder = PositionEncoding(channels, spec.max_frames, spec.stored_positions)
+        self.num_heads = spec.num_heads
+        self.runtime = runtime
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = self.pos_encoder(tokens)
+        heads = [
+            rearrange(project(tokens), "r f (n e) -> r f n e", n=self.num_heads)
+            for project in (self.to_q, self.to_k, self.to_v)
+        ]
+        return self.to_out(rearrange(self.runtime.attend(*heads), "r f n e -> r f (n e)"))
+
+
+class GatedProjection(nn.Module):
+    """GEGLU (Shazeer, arXiv 2002.05202): one half of a projection gates the other."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, 2 * out_channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        value, gate = self.proj(tokens).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    """C -> 4C, gated -> C; the Identity stands where the official network has its dropout."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            GatedProjection(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.net(tokens)
+
+
+class TemporalBlock(nn.Module):
+    """Attention over frames (twice, as published), then a feed-forward; each adds to what was before it."""
+
+    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+        super().__init__()
+        count = spec.num_attention_blocks
+        self.attention_blocks = nn.ModuleList(
+            TemporalAttention(channels, spec, runtime) for _ in range(count)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(count))
+        self.ff = FeedForward(channels)
+        self.ff_norm = nn.LayerNorm(channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
+            tokens = tokens + attention(norm(tokens))
+        return tokens + self.ff(self.ff_norm(tokens))
+
+
+class TemporalTransformer(nn.Module):
+    """What a site adds to its hidden states: a norm per frame, a projection, blocks, a projection."""
+
+    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, channels)
+        self.transformer_blocks = nn.ModuleList(
+            TemporalBlock(channels, spec, runtime) for _ in range(spec.num_transformer_blocks)
+        )
+        self.proj_out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.proj_out.weight)
+        nn.init.zeros_(self.proj_out.bias)
+        self.runtime = runtime
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """`(b f) c h w` -> the addition, as a view `b f c h w`."""
+        num_frames, (height, width) = self.runtime.count_frames(hidden), hidden.shape[2:]
+        tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames)
+        chunks = tokens.split(self.runtime.rows_at_once(tokens))
+        outputs = [self.transform(chunk) for chunk in chunks]
+        tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return rearrange(tokens, "(b h w) f c -> b f c h w", h=height, w=width)
+
+    def transform(self, tokens: Tensor) -> Tensor:
+        tokens = self.proj_in(tokens)
+        for block in self.transformer_blocks:
+            tokens = block(tokens)
+        return self.proj_out(tokens)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A host's autocast must not choose the precision: the layers run in the dtype they were loaded in."""
+    return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST_DEVICES else nullcontext()
+
+
+class MotionLayer(nn.Module):
+    """A site's temporal layer: `(b f) c h w` to the same, in the hidden states' dtype and on their device."""
+
+    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+        super().__init__()
+        self.temporal_transformer = TemporalTransformer(channels, spec, runtime)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        weight = self.temporal_transformer.proj_in.weight
+        if weight.device != hidden.device:
+            self.to(hidden.device)
+        with without_autocast(hidden.device):
+            added = self.temporal_transformer(hidden.to(weight.dtype)).to(hidden.dtype)
+            # Adding to a view reads both layouts in one pass and writes the host's.
+            clips = rearrange(hidden, "(b f) c h w -> b f c h w", b=added.shape[0])
+            return rearrange(clips + added, "b f c h w -> (b f) c h w")

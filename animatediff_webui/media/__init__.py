@@ -10,7 +10,7 @@ from .infotext import read_infotext
 from .interpolation import interpolate
 from .naming import reserved_stem
 from .options import WriterOptions
-from .playback import in_playback_order, playback_order
+from .playback import in_order
 from .readers import FrameSource, read_frames
 from .writers import FORMATS, Format, format_named
 
@@ -25,9 +25,8 @@ __all__ = [
     "WriterOptions",
     "WrittenFile",
     "format_named",
-    "in_playback_order",
+    "in_order",
     "interpolate",
-    "playback_order",
     "read_frames",
     "read_infotext",
     "reserved_stem",

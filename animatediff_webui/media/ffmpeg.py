@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 from .errors import FfmpegError, MissingPackageError
@@ -30,13 +32,7 @@ class Completed:
 def ffmpeg_executable() -> str:
     """The path of ffmpeg; raises MissingPackageError where there is none."""
     try:
-        import imageio_ffmpeg  # pyright: ignore[reportMissingTypeStubs]  # ships none
-    except ImportError as error:
-        raise MissingPackageError(
-            "The package imageio-ffmpeg is not installed: run `pip install imageio-ffmpeg`."
-        ) from error
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
+        return str(_package().get_ffmpeg_exe())
     except RuntimeError as error:
         raise MissingPackageError(
             "The package imageio-ffmpeg has no ffmpeg for this system: install ffmpeg, or set "
@@ -46,11 +42,18 @@ def ffmpeg_executable() -> str:
 
 def frame_for_frame() -> tuple[str, str]:
     """The option that neither repeats nor drops frames: ffmpeg renamed it in 5.1 and then removed the old."""
-    import imageio_ffmpeg  # pyright: ignore[reportMissingTypeStubs]  # ships none
-
-    version = re.match(r"n?(\d+)\.(\d+)", str(imageio_ffmpeg.get_ffmpeg_version()))
+    version = re.match(r"n?(\d+)\.(\d+)", str(_package().get_ffmpeg_version()))
     old = version is not None and (int(version[1]), int(version[2])) < (5, 1)
     return ("-vsync", "0") if old else ("-fps_mode", "passthrough")
+
+
+def _package() -> ModuleType:
+    try:
+        return import_module("imageio_ffmpeg")
+    except ImportError as error:
+        raise MissingPackageError(
+            "The package imageio-ffmpeg is not installed: run `pip install imageio-ffmpeg`."
+        ) from error
 
 
 def local_url(path: Path) -> str:

@@ -58,7 +58,7 @@ def _arguments(size: tuple[int, int], factor: int) -> list[str]:
     width, height = size
     filters = (
         f"pad={max(width, _SMALLEST_SIDE)}:{max(height, _SMALLEST_SIDE)},format=gbrp,"
-        "extractplanes=g+b+r[g][b][r];[g][b][r]mergeplanes=0x001020:yuv444p,"
+        "extractplanes=r+g+b[r][g][b];[g][b][r]mergeplanes=0x001020:yuv444p,"
         f"minterpolate=fps={factor}:mi_mode=mci:mc_mode=aobmc:me_mode=bidir:vsbmc=1,"
         "extractplanes=y+u+v[y][u][v];[y][u][v]mergeplanes=0x001020:gbrp,"
         f"crop={width}:{height}:0:0"

@@ -29,5 +29,7 @@ def read_folder(folder: Path, selection: Selection) -> FrameSource:
 
 def _read_picture(file: Path) -> Image.Image:
     avif_available()
-    with unreadable(file), Image.open(file) as image:
-        return (ImageOps.exif_transpose(image) or image).convert("RGB")
+    with unreadable(file):
+        image = Image.open(file)
+        with image:
+            return ImageOps.exif_transpose(image).convert("RGB")

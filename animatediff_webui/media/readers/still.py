@@ -74,7 +74,9 @@ def read_pictures(path: Path, selection: Selection) -> FrameSource | None:
 
 def _frames(path: Path, indices: list[int]) -> Iterator[Image.Image]:
     with opened(path) as image:
-        for index in indices if image else ():
+        if image is None:
+            raise UnreadableMediaError(f"{path} is no longer the picture it was: do not change it meanwhile.")
+        for index in indices:
             image.seek(index)
             yield image.convert("RGB")
 

@@ -16,6 +16,8 @@ from .local import video_input
 from .source import FrameSource, Selection
 
 MAX_PIXELS = 64 * 10**6
+# How ffmpeg prints the time of a packet that has none, as most in MPEG program streams.
+_NO_TIME = -(2**63)
 _FIRST_STREAM = ("-map", "0:v:0")
 
 
@@ -63,7 +65,7 @@ def _rate(table: str, nominal: Fraction) -> Fraction:
     ticks = re.search(r"^#tb 0: (\d+)/(\d+)", table, re.MULTILINE)
     rows = re.findall(r"^0, *-?\d+, *(-?\d+), *(\d+),", table, re.MULTILINE)
     times = sorted((int(shown), int(duration)) for shown, duration in rows)
-    if not times or not ticks:
+    if not times or not ticks or times[0][0] == _NO_TIME:
         return nominal or Fraction(1)
     length = (times[-1][0] + times[-1][1] - times[0][0]) * Fraction(int(ticks[1]), int(ticks[2]))
     if length <= 0 or (nominal and abs(len(times) - nominal * length) <= 1):

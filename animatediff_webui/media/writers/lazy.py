@@ -21,5 +21,6 @@ def as_one_image(frames: FrameStore, folder: Path) -> Generator[Image.Image, Non
     with tempfile.TemporaryFile(dir=folder) as file:
         apng.write_frames(file, frames, [(1, 1)] * len(frames), compression=1)
         file.seek(0)
-        with Image.open(file, formats=["PNG"]) as image:
+        image = Image.open(file, formats=["PNG"])
+        with image:
             yield image

@@ -1,0 +1,203 @@
+"""What `write_animation` promises: one pass, failures apart, interruptions, names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import animatediff_webui.media.writers.png as png
+from animatediff_webui.media import MediaError, WriterOptions, WrittenFile, read_frames, write_animation
+from tests.media.clips import ALL, Live, clip, frame
+
+
+class Stopped(BaseException):
+    """Not an Exception, like KeyboardInterrupt."""
+
+
+def stopping_after(count: int, error: BaseException) -> Iterator[Image.Image]:
+    yield from clip(count)
+    raise error
+
+
+def test_long_clip_to_all_formats_few_frames_are_alive_at_once(tmp_path):
+    live = Live(frame)
+    written = write_animation((live(index) for index in range(100)), tmp_path / "long", ALL, fps=8)
+    assert {each.format for each in written if each.error is None} >= set(ALL) - {"AVIF"}
+    assert live.peak <= 3
+    assert live.alive == 0
+
+
+def test_writers_read_few_frames_at_once(tmp_path, monkeypatch):
+    """The frames that come back from the disk are counted too, not only those that went there."""
+    live, original = Live(lambda image: image), Image.frombytes
+
+    def counted(*arguments, **rest):
+        return live(original(*arguments, **rest))
+
+    monkeypatch.setattr(Image, "frombytes", counted)
+    write_animation(clip(80), tmp_path / "long", ALL, fps=8)
+    assert 1 <= live.peak <= 3
+
+
+@pytest.mark.parametrize("error", [Stopped(), KeyboardInterrupt(), GeneratorExit(), RuntimeError("sampler")])
+def test_frames_that_raise_what_came_is_written_and_the_error_goes_on(tmp_path, error):
+    reports: list[WrittenFile] = []
+    with pytest.raises(type(error)) as raised:
+        write_animation(
+            stopping_after(4, error), tmp_path / "clip", ["GIF", "PNG"], fps=8, report=reports.append
+        )
+    assert raised.value is error
+    assert [each.error for each in reports] == [None, None]
+    assert [len(read_frames(each.path)) for each in reports] == [4, 4]
+
+
+def test_frames_that_raise_at_once_write_nothing(tmp_path):
+    with pytest.raises(Stopped):
+        write_animation(stopping_after(0, Stopped()), tmp_path / "clip", ["GIF"], fps=8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frame_of_another_size_ends_the_clip_with_a_sentence(tmp_path):
+    frames = [frame(0), frame(1), frame(2, (16, 16))]
+    with pytest.raises(MediaError, match=r"Frame 2 is 16 x 16 pixels, but the clip began with 32 x 24"):
+        write_animation(frames, tmp_path / "clip", ["APNG"], fps=8)
+    assert len(read_frames(tmp_path / "clip.png")) == 2
+
+
+def test_no_frames_is_an_error(tmp_path):
+    with pytest.raises(MediaError, match="no frames"):
+        write_animation([], tmp_path / "clip", ["GIF"], fps=8)
+
+
+def test_missing_ffmpeg_package_costs_only_video_and_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    mp4, gif = write_animation(clip(), tmp_path / "clip", ["MP4", "GIF"], fps=8)
+    assert mp4.error is not None
+    assert "pip install imageio-ffmpeg" in mp4.error
+    assert gif.error is None
+    assert gif.path.is_file()
+
+
+def test_missing_avif_codec_names_its_plugin(tmp_path, monkeypatch):
+    monkeypatch.delitem(Image.SAVE_ALL, "AVIF", raising=False)
+    monkeypatch.setitem(sys.modules, "pillow_avif", None)
+    (avif,) = write_animation(clip(), tmp_path / "clip", ["AVIF"], fps=8)
+    assert avif.error is not None
+    assert "pip install pillow-avif-plugin" in avif.error
+
+
+def test_failing_ffmpeg_its_reason_is_in_the_error_and_nothing_is_left(tmp_path, monkeypatch):
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\necho '[out @ 0x1] [error] Unknown encoder libx264' >&2\nexit 8\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(script))
+    (mp4,) = write_animation(clip(), tmp_path / "out" / "clip", ["MP4"], fps=8)
+    assert mp4.error == "MP4 was not written: ffmpeg failed (Unknown encoder libx264)."
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_interrupted_writer_leaves_no_temporary_files(tmp_path, monkeypatch):
+    def interrupted(clip, path, options):
+        path.mkdir()
+        (path / "half.png").write_bytes(b"")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(png, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_animation(clip(), tmp_path / "clip", ["PNG"], fps=8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_formats_any_case_and_repeated_are_written_once(tmp_path):
+    written = write_animation(clip(), tmp_path / "clip", ["gif", "GIF", "Txt"], fps=8, infotext="x")
+    assert [(each.format, each.path.name, each.mime) for each in written] == [
+        ("GIF", "clip.gif", "image/gif"),
+        ("TXT", "clip.txt", "text/plain"),
+    ]
+
+
+def test_stem_with_dots_keeps_them(tmp_path):
+    (gif,) = write_animation(clip(2), tmp_path / "00001-7-v1.2", ["GIF"], fps=8)
+    assert gif.path.name == "00001-7-v1.2.gif"
+
+
+def test_existing_file_is_replaced_but_a_folder_of_frames_is_not(tmp_path):
+    write_animation(clip(2), tmp_path / "clip", ["GIF", "PNG"], fps=8)
+    gif, frames = write_animation(clip(3), tmp_path / "clip", ["GIF", "PNG"], fps=8)
+    assert gif.error is None
+    assert len(read_frames(gif.path)) == 3
+    assert "exists already" in str(frames.error)
+    assert len(read_frames(frames.path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"formats": ["GIF", "FLI"]}, "'FLI' is not known: use GIF"),
+        ({"formats": []}, "No format"),
+        ({"fps": 0}, "fps is 0"),
+        ({"loop_count": -1}, "loop count is -1"),
+    ],
+)
+def test_impossible_requests_are_refused_before_a_frame_is_taken(tmp_path, arguments, words):
+    frames = iter([frame(0)])
+    with pytest.raises(MediaError, match=words):
+        write_animation(frames, tmp_path / "clip", **{"formats": ["GIF"], "fps": 8, **arguments})
+    assert next(frames)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mp4_crf": 52}, "mp4_crf is 52, but must be a whole number from 0 to 51"),
+        ({"webp_quality": True}, "webp_quality is True"),
+        ({"mp4_preset": "quick"}, "mp4_preset is 'quick', but must be one of ultrafast"),
+        ({"gif_dither": "sierra"}, "gif_dither"),
+    ],
+)
+def test_options_out_of_bounds_are_refused(options, words):
+    with pytest.raises(MediaError, match=words):
+        WriterOptions(**options)
+
+
+@pytest.mark.parametrize("name", ["GIF", "WEBP", "APNG"])
+def test_frames_too_long_for_a_format_cost_only_that_format(tmp_path, name):
+    slow, mp4 = write_animation(clip(2), tmp_path / "clip", [name, "MP4"], fps=1 / 70_000)
+    assert f"{name} cannot show a frame for 70000 s" in str(slow.error)
+    assert mp4.error is None
+
+
+def test_files_have_the_permissions_of_any_new_file(tmp_path):
+    written = write_animation(clip(2), tmp_path / "clip", ["GIF", "MP4", "TXT"], fps=8)
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert {each.path.stat().st_mode for each in written} == {plain.stat().st_mode}
+
+
+def write_script(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+def test_gifsicle_asked_for_and_present_writes_the_gif(tmp_path, monkeypatch):
+    write_script(tmp_path / "gifsicle", 'while [ "$1" != --output ]; do shift; done; printf smaller > "$2"')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (gif,) = write_animation(
+        clip(2), tmp_path / "out" / "clip", ["GIF"], fps=8, options=WriterOptions(gif_gifsicle=True)
+    )
+    assert gif.error is None
+    assert gif.path.read_bytes() == b"smaller"
+    assert list(gif.path.parent.iterdir()) == [gif.path]
+
+
+def test_gifsicle_asked_for_but_absent_is_said_and_the_gif_is_written(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (gif,) = write_animation(
+        clip(2), tmp_path / "clip", ["GIF"], fps=8, options=WriterOptions(gif_gifsicle=True)
+    )
+    assert gif.error is None
+    assert "gifsicle was asked for" in caplog.text

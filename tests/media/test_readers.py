@@ -1,0 +1,273 @@
+"""Readers: which frames, which rate, what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from animatediff_webui.media import (
+    MediaError,
+    UnreadableMediaError,
+    read_frames,
+    read_infotext,
+    write_animation,
+)
+from animatediff_webui.media.ffmpeg import ffmpeg_executable, run_ffmpeg
+from tests.media.clips import Live, clip, frame, psnr
+
+KINDS = ("GIF", "MP4", "WEBM", "WEBP", "APNG", "PNG")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Path]:
+    """Ten frames in every kind of file."""
+    written = write_animation(clip(10), tmp_path_factory.mktemp("clip") / "clip", KINDS, fps=8)
+    return {each.format: each.path for each in written}
+
+
+def make_video(path: Path, *options: str) -> Path:
+    run_ffmpeg(["-f", "lavfi", "-i", "testsrc=size=32x24:rate=30000/1001", *options, str(path)])
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "chosen", [(0, None, 1), (3, None, 1), (2, 7, 2), (1, None, 3), (0, 99, 4), (9, 10, 5)]
+)
+def test_selection_like_a_slice_in_every_kind(files, kind, chosen):
+    start, end, stride = chosen
+    source = read_frames(files[kind], start=start, end=end, stride=stride)
+    expected = list(range(10))[start:end:stride]
+    frames = list(source)
+    assert len(source) == len(frames) == len(expected)
+    assert (
+        min(psnr(frame(index, num_frames=10), image) for index, image in zip(expected, frames, strict=True))
+        > 27
+    )
+    assert source.fps == (None if kind == "PNG" else Fraction(8, stride))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_source_can_be_read_again_and_left_early(files, kind):
+    source = read_frames(files[kind])
+    frames = iter(source)
+    first = next(frames)
+    del frames
+    assert next(image.tobytes() for image in source) == first.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_start_past_the_end_says_how_many_frames_there_are(files, kind):
+    with pytest.raises(UnreadableMediaError, match="has 10 frames, so none is left from frame 10"):
+        len(read_frames(files[kind], start=10))
+
+
+@pytest.mark.parametrize("chosen", [{"start": -1}, {"stride": 0}, {"start": 3, "end": 3}])
+def test_impossible_selections_are_refused(files, chosen):
+    with pytest.raises(MediaError, match="but must be"):
+        read_frames(files["GIF"], **chosen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reading_is_lazy(files, kind, monkeypatch):
+    live, original = Live(lambda image: image), Image.Image.convert
+    monkeypatch.setattr(Image.Image, "convert", lambda *given, **rest: live(original(*given, **rest)))
+    for _ in read_frames(files[kind]):
+        assert live.alive <= 3
+
+
+def test_gif_of_varying_durations_gives_each_and_the_mean_rate(tmp_path):
+    path, durations = tmp_path / "uneven.gif", [100, 500, 200, 200]
+    first, *rest = (image.quantize(16) for image in clip(4))
+    first.save(path, save_all=True, append_images=rest, duration=durations)
+    source = read_frames(path)
+    assert source.durations == tuple(Fraction(each, 1000) for each in durations)
+    assert source.fps == 4
+    halved = read_frames(path, start=1, stride=2)
+    assert halved.durations == (Fraction(7, 10), Fraction(2, 10))
+
+
+def test_gif_without_delays_plays_at_ten_frames_as_in_browsers(tmp_path):
+    path = tmp_path / "hurried.gif"
+    first, *rest = (image.quantize(16) for image in clip(4))
+    first.save(path, save_all=True, append_images=rest)
+    assert read_frames(path).fps == 10
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mkv", "a.avi", "a.mpg", "a.ts", "a.nut"])
+def test_containers_keep_television_rates_and_every_frame(tmp_path, name):
+    source = read_frames(make_video(tmp_path / name, "-frames:v", "20"))
+    assert source.fps == Fraction(30000, 1001)
+    assert source.size == (32, 24)
+    assert len(source) == len(list(source)) == 20
+
+
+def test_video_of_varying_rate_gives_the_frames_that_are_there_at_their_mean_rate(tmp_path):
+    choice = "select='lt(n,5)+not(mod(n,4))',setpts=PTS"
+    path = make_video(tmp_path / "uneven.mkv", "-vf", choice, "-fps_mode", "passthrough", "-frames:v", "25")
+    source = read_frames(path)
+    assert len(source) == len(list(source)) == 25
+    assert source.fps is not None
+    assert source.fps < 12
+
+
+def test_turned_video_is_read_upright(tmp_path):
+    path = make_video(tmp_path / "plain.mp4", "-frames:v", "3", "-pix_fmt", "yuv420p")
+    turned = tmp_path / "turned.mp4"
+    run_ffmpeg(["-display_rotation", "90", "-i", str(path), "-c", "copy", str(turned)])
+    source = read_frames(turned)
+    assert source.size == (24, 32)
+    assert next(iter(source)).size == (24, 32)
+
+
+def test_sound_is_passed_over(tmp_path):
+    path = tmp_path / "loud.mp4"
+    run_ffmpeg(
+        [
+            "-f",
+            "lavfi",
+            "-i",
+            "sine=duration=1",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=32x24:rate=8:duration=1",
+            str(path),
+        ]
+    )
+    assert len(read_frames(path)) == 8
+
+
+def test_folder_in_natural_order_other_files_passed_over(tmp_path):
+    for index, name in enumerate(["frame 2.png", "frame 10.png", "Frame 11.png", "frame 100.jpg"]):
+        frame(index).save(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / ".frame 0.png").touch()
+    source = read_frames(tmp_path)
+    assert source.fps is None
+    assert [psnr(frame(index), image) > 30 for index, image in enumerate(source)] == [True] * 4
+
+
+def test_apng_with_a_cover_skips_the_cover(tmp_path):
+    path = tmp_path / "cover.png"
+    frame(5).save(path, save_all=True, default_image=True, append_images=list(clip(3)), duration=100)
+    assert [image.tobytes() for image in read_frames(path)] == [image.tobytes() for image in clip(3)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "http://localhost/a.mp4",
+        "https://localhost/a.mp4",
+        "file:///etc/hostname",
+        "concat:a.mp4|b.mp4",
+        "pipe:0",
+        "data:image/png;base64,AAAA",
+        "subfile,,start,0,end,9,,:a.mp4",
+        "//server/share/a.mp4",
+        "\\\\server\\share\\a.mp4",
+        "../a.mp4",
+        "frames/../../a.mp4",
+        "frames\\..\\a.mp4",
+        "a\0.mp4",
+        "no such file.mp4",
+        "",
+        "/dev/zero",
+    ],
+)
+def test_what_is_no_local_file_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for read in (read_frames, read_infotext):
+        if path == "":
+            continue
+        with pytest.raises(UnreadableMediaError):
+            read(path)
+
+
+def test_files_with_names_like_addresses_are_read_as_files(files, tmp_path, monkeypatch):
+    for name in ("concat:a.mp4", "100%d.mp4", "-y.mp4", "a'b;c.mp4"):
+        (tmp_path / name).write_bytes(files["MP4"].read_bytes())
+        assert len(read_frames(tmp_path / name)) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{video}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{video}\n#EXT-X-ENDLIST\n"),
+        ("script.mp4", "ffconcat version 1.0\nfile '{video}'\n"),
+    ],
+)
+def test_playlists_cannot_name_other_files(files, tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text.format(video=files["MP4"]))
+    with pytest.raises(UnreadableMediaError):
+        list(read_frames(path))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "MP4", "WEBM", "WEBP", "APNG"])
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.3])
+def test_damaged_files_give_one_sentence_or_the_frames_that_are_whole(files, tmp_path, kind, kept):
+    data = files[kind].read_bytes()
+    path = tmp_path / files[kind].name
+    path.write_bytes(data[: int(len(data) * kept)])
+    outcome = ""
+    try:
+        frames = list(read_frames(path))
+    except MediaError as error:
+        outcome, frames = str(error), []
+    assert len(frames) <= 10
+    assert bool(frames) != bool(outcome)
+    assert "\n" not in outcome
+
+
+@pytest.mark.parametrize("name", ["noise.mp4", "noise.gif", "noise.png"])
+def test_noise_gives_one_sentence(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(bytes(range(256)) * 40)
+    for read in (read_frames, read_infotext):
+        with pytest.raises(UnreadableMediaError, match=name) as raised:
+            read(path)
+        assert "\n" not in str(raised.value)
+
+
+def test_empty_folder_says_what_to_give(tmp_path):
+    with pytest.raises(UnreadableMediaError, match="holds no pictures"):
+        read_frames(tmp_path)
+    assert read_infotext(tmp_path) is None
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    path = tmp_path / "sound.mp4"
+    run_ffmpeg(["-f", "lavfi", "-i", "sine=duration=0.2", str(path)])
+    with pytest.raises(UnreadableMediaError, match="not a video"):
+        read_frames(path)
+
+
+def test_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    frame(0).save(tmp_path / "bomb.png")
+    with pytest.raises(UnreadableMediaError, match="damaged"):
+        read_frames(tmp_path / "bomb.png")
+
+
+def test_ffmpeg_left_early_has_ended(files):
+    frames = iter(read_frames(files["MP4"]))
+    next(frames)
+    frames.close()
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
+    assert f"{ffmpeg_executable()} " not in "".join(
+        line for line in listed.splitlines() if str(files["MP4"]) in line
+    )
+
+
+def test_webui_reads_the_infotext_of_webp_by_its_own_rule(tmp_path):
+    """That rule: UserComment, eight bytes of header, then big-endian UTF-16."""
+    (webp,) = write_animation(clip(2), tmp_path / "clip", ["WEBP"], fps=8, infotext="\u6f22 a")
+    with Image.open(webp.path) as image:
+        comment = image.getexif().get_ifd(0x8769)[0x9286]
+    assert comment == b"UNICODE\0" + "\u6f22 a".encode("utf-16-be")

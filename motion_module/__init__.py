@@ -6,26 +6,58 @@ from motion_module.errors import (
     BrokenMotionModuleError,
     IncompatibleBaseModelError,
     MotionModuleError,
+    NotAMotionLoraError,
     NotAMotionModuleError,
 )
+from motion_module.families import FAMILIES, SPARSECTRL
+from motion_module.group_norms import video_group_norms
 from motion_module.injection import injected
+from motion_module.loading import build_motion_module, detect_motion_module, load_motion_module
+from motion_module.lora import (
+    LowRank,
+    MotionLora,
+    build_motion_lora,
+    detect_motion_lora,
+    load_motion_lora,
+    peft_state_dict,
+    webui_state_dict,
+)
+from motion_module.lora_strengths import motion_loras, unmatched_layers
 from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule, alphas_cumprod, betas
 from motion_module.spec import BaseModel, MotionModuleSpec, Site
 from motion_module.unets import detect_base_model
+from motion_module.writing import write_motion_module
 
 __all__ = [
+    "FAMILIES",
+    "SPARSECTRL",
     "BaseModel",
     "BetaSchedule",
     "BrokenMotionModuleError",
     "IncompatibleBaseModelError",
+    "LowRank",
+    "MotionLora",
     "MotionModule",
     "MotionModuleError",
     "MotionModuleSpec",
+    "NotAMotionLoraError",
     "NotAMotionModuleError",
     "Site",
     "alphas_cumprod",
     "betas",
+    "build_motion_lora",
+    "build_motion_module",
     "detect_base_model",
+    "detect_motion_lora",
+    "detect_motion_module",
     "injected",
+    "load_motion_lora",
+    "load_motion_module",
+    "motion_loras",
+    "peft_state_dict",
+    "unmatched_layers",
+    "video_group_norms",
+    "webui_state_dict",
+    "write_motion_module",
 ]

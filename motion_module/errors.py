@@ -11,6 +11,10 @@ class NotAMotionModuleError(MotionModuleError):
     """The file is something else; the message says what was looked for, and what the file seems to be."""
 
 
+class NotAMotionLoraError(MotionModuleError):
+    """The file is no LoRA, or one that changes nothing of a UNet."""
+
+
 class BrokenMotionModuleError(MotionModuleError):
     """The file is a motion module, but keys are missing or shapes disagree; the message names the key."""
 

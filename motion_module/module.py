@@ -29,6 +29,8 @@ class MotionModule(nn.Module):
         self.spec = spec
         self.name = name
         self.runtime = Runtime()
+        if spec.conv_in_channels:
+            self.conv_in = nn.Conv2d(spec.conv_in_channels, spec.widths[0], 3, padding=1)
         layers, widths = spec.layers_per_block, spec.widths
         self.down_blocks = nn.ModuleList(MotionBlock(width, layers, spec, self.runtime) for width in widths)
         if spec.has_mid_block:

@@ -47,6 +47,7 @@ class MotionModuleSpec:
     level; an up level has one more. max_frames: position encodings there are. stored_positions: whether the
     file holds them, or they are computed. video_group_norm: whether the UNet's residual blocks must normalise
     across the frames of a clip. beta_schedule: what the whole run's sigmas must be made from.
+    conv_in_channels: of PIA's input convolution, which is kept but not run. advice: what else to set.
     """
 
     family: str = "AnimateDiff v3"
@@ -61,8 +62,10 @@ class MotionModuleSpec:
     max_frames: int = 32
     trained_frames: int = 16
     stored_positions: bool = True
+    conv_in_channels: int = 0
     video_group_norm: bool = False
     beta_schedule: BetaSchedule = BetaSchedule.LINEAR
+    advice: str = ""
 
     @property
     def context_limit(self) -> int:

@@ -1,0 +1,48 @@
+"""GroupNorm across the frames of a clip, as AnimateDiff v1 and HotShot-XL were trained with in the UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from motion_module.injection import check_base_model
+from motion_module.module import MotionModule
+from motion_module.unets import describe_unet
+
+PreHook = Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]
+Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]
+
+
+@contextmanager
+def video_group_norms(unet: nn.Module, module: MotionModule) -> Generator[None]:
+    """Inside, the norms of the UNet's residual blocks and of its end see (c/32, f, h, w) of a clip at once.
+
+    Does nothing where `module.spec.video_group_norm` is false. The norms inside transformers stay per frame.
+    """
+    with ExitStack() as hooks:
+        if module.spec.video_group_norm:
+            layout = describe_unet(unet)
+            check_base_model(layout, module)
+            into_clips, into_frames = _build_hooks(module)
+            for norm in layout.group_norms:
+                # Next to the norm itself, so that a neighbour's hooks keep seeing frames.
+                hooks.callback(norm.register_forward_pre_hook(into_clips).remove)
+                hooks.callback(norm.register_forward_hook(into_frames, prepend=True).remove)
+        yield
+
+
+def _build_hooks(module: MotionModule) -> tuple[PreHook, Hook]:
+    """GroupNorm reduces over all axes after the channels: `b c f h w` is all it takes."""
+
+    def into_clips(_norm: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        num_frames = module.runtime.count_frames(args[0])
+        return (rearrange(args[0], "(b f) c h w -> b c f h w", f=num_frames), *args[1:])
+
+    def into_frames(_norm: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+        return rearrange(output, "b c f h w -> (b f) c h w")
+
+    return into_clips, into_frames

@@ -1,0 +1,138 @@
+"""Apply LoRAs to a motion module for a while, at constant strengths or at ones that change by frame."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from motion_module.errors import MotionModuleError
+from motion_module.lora import LowRank, MotionLora
+from motion_module.module import MotionModule
+from motion_module.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+Strength = float | Sequence[float] | Tensor
+"""One number, or one for each frame of the animation."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """What one LoRA adds to one layer; strengths: (1,) or (f,)."""
+
+    delta: LowRank
+    strengths: Tensor
+
+
+@contextmanager
+def motion_loras(module: MotionModule, loras: Iterable[tuple[MotionLora, Strength]]) -> Generator[None]:
+    """Inside, the LoRAs' temporal parts act; afterwards the module has the very weights it had before.
+
+    Constant strengths are merged into weights that stand in for the module's own, and cost nothing to run.
+    Strengths by frame go by the indices of `module.frames`, and cost one low-rank product a layer, however
+    many LoRAs there are.
+    """
+    linears = _linears(module)
+    additions: defaultdict[str, list[Addition]] = defaultdict(list)
+    for lora, strength in loras:
+        strengths = torch.as_tensor(strength, dtype=torch.float32).reshape(-1)
+        for layer, delta in _matching(module, lora).items():
+            additions[layer].append(Addition(delta, strengths))
+    with ExitStack() as undo:
+        for layer, added in additions.items():
+            linear = linears[layer]
+            constant = [addition for addition in added if len(addition.strengths) == 1]
+            by_frame = [addition for addition in added if len(addition.strengths) > 1]
+            if constant:
+                undo.enter_context(_merged(linear, constant))
+            if by_frame:
+                hook = _build_hook(linear.weight, by_frame, module.runtime)
+                undo.callback(linear.register_forward_hook(hook).remove)
+        yield
+
+
+def unmatched_layers(module: MotionModule, lora: MotionLora) -> list[str]:
+    """The temporal layers of a LoRA that the module lacks, because it was made for another family."""
+    linears = _linears(module)
+    return [layer for layer in lora.temporal if layer not in linears]
+
+
+def _linears(module: MotionModule) -> dict[str, nn.Linear]:
+    layers: Iterator[tuple[str, nn.Module]] = module.named_modules()
+    return {name: layer for name, layer in layers if isinstance(layer, nn.Linear)}
+
+
+def _matching(module: MotionModule, lora: MotionLora) -> dict[str, LowRank]:
+    """The LoRA's layers that the module has; MotionModuleError where there is none, or one does not fit."""
+    name = module.name or module.spec.family
+    unmatched = unmatched_layers(module, lora)
+    matching = {layer: delta for layer, delta in lora.temporal.items() if layer not in unmatched}
+    if lora.temporal and not matching:
+        raise MotionModuleError(
+            f"Motion LoRA {lora.name} fits no layer of {name}: use it with the motion module it was made "
+            "for, mostly an AnimateDiff v2 one."
+        )
+    if unmatched:
+        logger.warning(
+            "Motion LoRA %s was made for another motion module than %s: %d of its layers are left out.",
+            lora.name,
+            name,
+            len(unmatched),
+        )
+    linears = _linears(module)
+    for layer, delta in matching.items():
+        expected, found = tuple(linears[layer].weight.shape), (delta.up.shape[0], delta.down.shape[1])
+        if expected != found:
+            raise MotionModuleError(
+                f"Motion LoRA {lora.name} takes {layer} from {found[1]} to {found[0]} channels, but {name} "
+                f"has {expected[1]} to {expected[0]}: use it with the motion module it was made for."
+            )
+    return matching
+
+
+@contextmanager
+def _merged(linear: nn.Linear, additions: Sequence[Addition]) -> Generator[None]:
+    original = linear.weight
+    exact = torch.promote_types(original.dtype, torch.float32)
+    merged = original.detach().to(exact)
+    for addition in additions:
+        up, down = (part.to(original.device, exact) for part in (addition.delta.up, addition.delta.down))
+        merged = torch.addmm(merged, up, down, alpha=addition.strengths.item() * addition.delta.scale)
+    linear.weight = nn.Parameter(merged.to(original.dtype), requires_grad=False)
+    try:
+        yield
+    finally:
+        if original.device != linear.weight.device:  # the module was moved meanwhile
+            original.data = original.data.to(linear.weight.device)
+        linear.weight = original
+
+
+def _build_hook(
+    weight: Tensor, additions: Sequence[Addition], runtime: Runtime
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    """A forward hook that adds all the low-rank products as one, on tokens `r f c`."""
+    down = torch.cat([addition.delta.down.to(weight) for addition in additions])
+    up = torch.cat([addition.delta.up.to(weight) for addition in additions], dim=1)
+    columns = [a.strengths[:, None].expand(-1, a.delta.rank) * a.delta.scale for a in additions]
+    shortest = min(len(addition.strengths) for addition in additions)
+
+    def add(_linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        (tokens,) = args
+        frames = list(runtime.frame_indices)
+        if max(frames) >= shortest:
+            raise MotionModuleError(
+                f"A motion LoRA has strengths for {shortest} frames, but frame {max(frames)} is asked for: "
+                "give a strength for each frame."
+            )
+        scales = torch.cat([column[frames] for column in columns], dim=1).to(tokens)
+        low = F.linear(tokens, down.to(tokens)) * scales
+        return output + F.linear(low, up.to(tokens))
+
+    return add

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 from PIL import Image
 
 from animatediff_webui.media import (
+    FfmpegError,
     MediaError,
     UnreadableMediaError,
     read_frames,
     read_infotext,
     write_animation,
 )
-from animatediff_webui.media.ffmpeg import ffmpeg_executable, run_ffmpeg
+from animatediff_webui.media.ffmpeg import frame_for_frame, run_ffmpeg
 from tests.media.clips import Live, clip, frame, psnr
 
 KINDS = ("GIF", "MP4", "WEBM", "WEBP", "APNG", "PNG")
@@ -98,7 +100,7 @@ def test_gif_without_delays_plays_at_ten_frames_as_in_browsers(tmp_path):
     assert read_frames(path).fps == 10
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mkv", "a.avi", "a.mpg", "a.ts", "a.nut"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mkv", "a.avi", "a.mpg", "a.flv", "a.nut"])
 def test_containers_keep_television_rates_and_every_frame(tmp_path, name):
     source = read_frames(make_video(tmp_path / name, "-frames:v", "20"))
     assert source.fps == Fraction(30000, 1001)
@@ -108,7 +110,7 @@ def test_containers_keep_television_rates_and_every_frame(tmp_path, name):
 
 def test_video_of_varying_rate_gives_the_frames_that_are_there_at_their_mean_rate(tmp_path):
     choice = "select='lt(n,5)+not(mod(n,4))',setpts=PTS"
-    path = make_video(tmp_path / "uneven.mkv", "-vf", choice, "-fps_mode", "passthrough", "-frames:v", "25")
+    path = make_video(tmp_path / "uneven.mkv", "-vf", choice, *frame_for_frame(), "-frames:v", "25")
     source = read_frames(path)
     assert len(source) == len(list(source)) == 25
     assert source.fps is not None
@@ -118,7 +120,10 @@ def test_video_of_varying_rate_gives_the_frames_that_are_there_at_their_mean_rat
 def test_turned_video_is_read_upright(tmp_path):
     path = make_video(tmp_path / "plain.mp4", "-frames:v", "3", "-pix_fmt", "yuv420p")
     turned = tmp_path / "turned.mp4"
-    run_ffmpeg(["-display_rotation", "90", "-i", str(path), "-c", "copy", str(turned)])
+    try:
+        run_ffmpeg(["-display_rotation", "90", "-i", str(path), "-c", "copy", str(turned)])
+    except FfmpegError:
+        pytest.skip("this ffmpeg cannot turn videos")
     source = read_frames(turned)
     assert source.size == (24, 32)
     assert next(iter(source)).size == (24, 32)
@@ -255,14 +260,21 @@ def test_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
         read_frames(tmp_path / "bomb.png")
 
 
-def test_ffmpeg_left_early_has_ended(files):
-    frames = iter(read_frames(files["MP4"]))
+def test_ffmpeg_left_early_has_ended(files, monkeypatch):
+    started: list[subprocess.Popen[bytes]] = []
+    original = subprocess.Popen
+
+    def recorded(*arguments, **rest):
+        started.append(original(*arguments, **rest))
+        return started[-1]
+
+    source = read_frames(files["MP4"])
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    frames = iter(source)
     next(frames)
+    assert isinstance(frames, Generator)
     frames.close()
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
-    assert f"{ffmpeg_executable()} " not in "".join(
-        line for line in listed.splitlines() if str(files["MP4"]) in line
-    )
+    assert [process.poll() is None for process in started] == [False]
 
 
 def test_webui_reads_the_infotext_of_webp_by_its_own_rule(tmp_path):

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from einops import rearrange, repeat
+from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from motion_module import MotionModule, injected
 from standalone.training import scenes
 from standalone.training.diffusion import add_noise, alphas_cumprod
-from standalone.training.image import draw_timesteps, fit_latent_code
+from standalone.training.image import draw_timesteps, fit_latent_code, use_plain_attention
 from standalone.training.latents import LatentCode
 from standalone.training.optimizer import Trainer
 from standalone.training.text import tokenize
@@ -63,6 +64,7 @@ def train_motion(folder: Path, module: MotionModule, stages: list[tuple[int, int
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     unet = UNet2DConditionModel.from_pretrained(folder / "unet").requires_grad_(False)
+    use_plain_attention(unet)
     code, kept = fit_latent_code(), alphas_cumprod("linear")
     trainer = Trainer(module, sum(steps for steps, *_ in stages), muon=0.01, adam=1e-3)
     losses: list[float] = []
@@ -88,3 +90,10 @@ def train_motion(folder: Path, module: MotionModule, stages: list[tuple[int, int
                 print(f"motion {trainer.done}: loss {np.mean(losses[-50:]):.5f}", flush=True)
             if trainer.done % 200 == 0 or trainer.done == trainer.steps:
                 save_module(module, trainer.average, save)
+
+
+def save_module(module: MotionModule, average: dict[str, torch.Tensor], path: Path) -> None:
+    """Write the averaged weights in the official format, as fp16 safetensors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {**module.state_dict(), **average}
+    save_file({name: weight.half().contiguous() for name, weight in weights.items()}, path)

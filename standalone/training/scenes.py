@@ -11,9 +11,9 @@ import torch
 
 SIZE = 128
 NUM_FRAMES = 16
-RADIUS = (21.0, 26.0)
-MARGIN = 8.0
-TRAVEL = (0.38, 0.47)
+RADIUS = (26.0, 29.0)
+MARGIN = 5.0
+TRAVEL = (0.38, 0.46)
 
 OBJECT_COLORS: dict[str, tuple[int, int, int]] = {
     "red": (222, 48, 52),
@@ -86,7 +86,7 @@ def _outline(shape: str) -> np.ndarray:
         return np.stack([np.cos(angles), np.sin(angles)], 1) * 1.28 + (0, 0.18)
     if shape == "star":
         angles = np.radians(np.arange(10) * 36 - 90)
-        radii = np.where(np.arange(10) % 2 == 0, 1.3, 0.56)[:, None]
+        radii = np.where(np.arange(10) % 2 == 0, 1.22, 0.54)[:, None]
         return np.stack([np.cos(angles), np.sin(angles)], 1) * radii
     turn = np.linspace(0, 2 * math.pi, 72, endpoint=False)
     if shape == "heart":

@@ -31,12 +31,18 @@ def build_vae() -> AutoencoderKL:
     )
 
 
-def train_vae(folder: Path, steps: int, batch: int = 12, save_every: int = 200) -> None:
-    """Train encoder and decoder together: the encoder on the code, the decoder on the code with noise."""
-    torch.manual_seed(3)
-    rng = np.random.default_rng(3)
-    code, vae = fit_latent_code(), build_vae()
-    trainer = Trainer(vae, steps, first=("encoder.conv_in", "decoder.conv_out", "quant_conv", "post_quant_conv", "encoder.conv_out"))
+def train_vae(
+    folder: Path, steps: int, *, rate: float, seed: int, horizon: int = 0, resume: bool = False, batch: int = 12
+) -> None:
+    """Train encoder and decoder together: the encoder on the code, the decoder on the code with noise.
+
+    `rate` is Muon's at the start; the schedule is that of a run of `horizon` steps (default: `steps`).
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    code = fit_latent_code()
+    vae = AutoencoderKL.from_pretrained(folder / "vae") if resume else build_vae()
+    trainer = Trainer(vae, horizon or steps, muon=rate, adam=rate / 10, first=("encoder.conv_in", "decoder.conv_out", "quant_conv", "post_quant_conv", "encoder.conv_out"))
     errors: list[float] = []
     for step in range(steps):
         pictures, _, _ = draw_stills(rng, batch)
@@ -51,7 +57,7 @@ def train_vae(folder: Path, steps: int, batch: int = 12, save_every: int = 200) 
         errors.append(error.item())
         if step % 50 == 49:
             print(f"vae {step + 1}: {-10 * math.log10(np.mean(errors[-50:])):.2f} dB, code {encoding.item():.5f}", flush=True)
-        if step % save_every == save_every - 1 or step == steps - 1:
+        if step % 200 == 199 or step == steps - 1:
             copy = build_vae()
             copy.load_state_dict(trainer.average)
             copy.save_pretrained(folder / "vae")

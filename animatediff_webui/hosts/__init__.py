@@ -1,0 +1,1 @@
+"""One adapter per host: what its models and samplers are called there, and nothing else."""

@@ -1,0 +1,27 @@
+"""The engine without a WebUI: a command line and a Python API on diffusers, and a tiny model to try it with.
+
+    from standalone import Animator
+
+    Animator().generate("a red circle moving right on a blue background", seed=1).save("outputs")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from standalone.animator import Animator, Clip
+    from standalone.models import ModelOptions
+    from standalone.picture import Picture
+
+__all__ = ["Animator", "Clip", "ModelOptions", "Picture"]
+
+
+def __getattr__(name: str) -> Any:
+    """Looked up on first use: before the environment is made, there is no PyTorch to import. (Any: a class.)"""
+    from importlib import import_module
+
+    places = {"Animator": "animator", "Clip": "animator", "ModelOptions": "models", "Picture": "picture"}
+    if name not in places:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{places[name]}"), name)

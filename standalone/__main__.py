@@ -1,0 +1,36 @@
+"""`python3 standalone "PROMPT"`: goes on in the project's own environment, which the first run makes."""
+
+import sys
+
+if sys.version_info < (3, 10):
+    sys.exit("This needs Python 3.10 or newer, but runs on %d.%d: install a newer one." % sys.version_info[:2])
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = str(ROOT / "standalone")
+# Run by path, Python looks for modules in this folder first; the packages are one level up.
+sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry not in (HERE, str(ROOT)))]
+
+from standalone import environment
+
+
+def main() -> int:
+    """Run the command line in the environment; without one, make it first."""
+    try:
+        python = environment.prepare()
+    except environment.SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped; the next run goes on setting up.", file=sys.stderr)
+        return 130
+    if not environment.is_inside(python):
+        return environment.run_in(python, [str(Path(__file__).resolve()), *sys.argv[1:]])
+    from standalone.command_line import main as run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

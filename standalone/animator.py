@@ -1,0 +1,253 @@
+"""A loaded model that makes clips: what the command line and Python callers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.infotext import format_field
+from animatediff_webui.core.parameters import NOT_YET, Parameters, parse_parameters, refuse_unsupported
+from animatediff_webui.core.plan import Plan, build_plan
+from animatediff_webui.hosts.diffusers import (
+    Conditioning,
+    SamplingRequest,
+    decoded_frames,
+    replaced_betas,
+    sample,
+)
+from animatediff_webui.media import WriterOptions, WrittenFile
+from animatediff_webui.session import Session
+from motion_module import BetaSchedule, MotionModule
+
+from . import embedded
+from .lora import ChosenLora, LoadedLora, load_lora, picture_loras, take_tags
+from .models import ModelOptions, load_motion, load_pipeline
+from .picture import Picture
+from .prompts import encode_tracks
+from .samplers import find_sampler
+
+DEFAULTS: Mapping[str, Any] = {"enable": True, "format": ["GIF", "MP4"]}
+BETA_SCHEDULES: dict[str, BetaSchedule | None] = {
+    "checkpoint": None,
+    "linear": BetaSchedule.LINEAR,
+    "scaled-linear": BetaSchedule.SCALED_LINEAR,
+    "sdxl": BetaSchedule.SCALED_LINEAR_SDXL,
+}
+_FILES = {"checkpoint", "vae", "motion_module"}
+_NOT_HERE = {**NOT_YET, "last_frame": "starting from pictures"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sampled clip: latents, and how to make frames and files of them."""
+
+    latents: torch.Tensor
+    session: Session
+    infotext: str
+    width: int
+    height: int
+    stopped_at_step: int | None
+    pipeline: Any
+    device: torch.device
+
+    @property
+    def seed(self) -> int:
+        return self.session.seed
+
+    @property
+    def plan(self) -> Plan:
+        return self.session.plan
+
+    def frames(self) -> Iterator[Image.Image]:
+        """All generated frames in order, each decoded when it is asked for."""
+        return decoded_frames(self.pipeline, self.latents, device=self.device)
+
+    def save(self, folder: Path | str = "outputs", options: WriterOptions | None = None) -> list[WrittenFile]:
+        """Write the formats of the plan below `folder`. Raises MediaError."""
+        return self.session.write(self.frames(), Path(folder), self.infotext, options)
+
+
+class Animator:
+    """A checkpoint with a motion module, loaded once, for any number of clips.
+
+    Keywords are those of `ModelOptions`. `loras` act on every clip; tags in prompts are looked up in
+    `lora_folders`. Raises UserError and MotionModuleError where files are missing or do not fit.
+    """
+
+    def __init__(
+        self,
+        options: ModelOptions | None = None,
+        *,
+        loras: Sequence[ChosenLora] = (),
+        lora_folders: Sequence[Path] = (),
+        **keywords: Any,  # the fields of ModelOptions
+    ) -> None:
+        files = {name: Path(keywords[name]) for name in _FILES & set(keywords) if keywords[name] not in (None, "none")}
+        self.options = options or ModelOptions(**{**keywords, **files})
+        self.loras = tuple(loras)
+        self.lora_folders = (*lora_folders, embedded.LORA_FOLDER)
+
+    @cached_property
+    def module(self) -> MotionModule | None:
+        """The motion module, None where none was wanted."""
+        return load_motion(self.options)
+
+    @cached_property
+    def pipeline(self) -> Any:
+        """diffusers' pipeline. (Any: SD1.5's or SDXL's.)"""
+        return load_pipeline(self.options)
+
+    def plan(self, prompt: str, *, negative_prompt: str = "", **animation: Any) -> Plan:
+        """What would be done; `animation` by API name. Loads the motion module, not the checkpoint."""
+        return self._plan(prompt, negative_prompt, _parameters(animation))
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        beta_schedule: str = "auto",
+        on_window: Any = None,  # as Session.on_window
+        on_start: Any = None,  # called with the Session before sampling
+        **settings: Any,
+    ) -> Clip:
+        """Sample a clip. `settings` are the fields of `Picture`, and the animation's by API name.
+
+        Raises UserError and MotionModuleError, before anything is sampled, for what cannot be done.
+        """
+        known = {field.name for field in fields(Picture)}
+        picture = Picture(**{name: value for name, value in settings.items() if name in known})
+        parameters = _parameters({name: value for name, value in settings.items() if name not in known})
+        plan = self._plan(prompt, picture.negative_prompt, parameters)
+        sampler, options = find_sampler(picture.sampler_name, picture.scheduler)
+        session = Session(plan, picture.steps, picture.drawn_seed, sampler.calls_per_step)
+        if on_window is not None:
+            session.on_window = on_window
+        if on_start is not None:
+            on_start(session)
+        scheduler = replaced_betas(
+            _scheduler_class(sampler.scheduler), self.pipeline.scheduler.config,
+            self._schedule(beta_schedule), **options,
+        )  # fmt: skip
+        return self._sample(session, picture, scheduler)
+
+    def _plan(self, prompt: str, negative_prompt: str, parameters: Parameters) -> Plan:
+        module = None if self.module is None else self.module.spec
+        return build_plan(parameters, module=module, prompt=prompt, negative_prompt=negative_prompt)
+
+    def _schedule(self, name: str) -> BetaSchedule | None:
+        if name == "auto":
+            return None if self.module is None else self.module.spec.beta_schedule
+        if name not in BETA_SCHEDULES:
+            names = ", ".join(BETA_SCHEDULES)
+            raise ParameterError(f"beta_schedule is {name!r}, but must be one of auto, {names}.")
+        return BETA_SCHEDULES[name]
+
+    def _sample(self, session: Session, picture: Picture, scheduler: Any) -> Clip:
+        device = self.options.torch_device
+        width, height = self._size(picture)
+        positive, tags = take_tags(session.plan.prompt_track, self.lora_folders)
+        negative, _ = take_tags(session.plan.negative_prompt_track, self.lora_folders)
+        loras = [load_lora(chosen) for chosen in (*self.loras, *tags)]
+        with picture_loras(self.pipeline, loras):
+            how = session.plan.parameters.travel.blend
+            conditionings = encode_tracks(
+                self.pipeline, (positive, negative), how=how, clip_skip=picture.clip_skip, device=device
+            )
+            request = _request(session, picture, conditionings, loras, (width, height))
+            sampled = sample(
+                self.pipeline, self.module, request, scheduler, device=device, keep_going=session.keep_going
+            )
+        info = self._infotext(session, picture, (width, height), sampled.stopped_at_step)
+        return Clip(
+            sampled.latents, session, info, width, height, sampled.stopped_at_step, self.pipeline, device
+        )
+
+    def _size(self, picture: Picture) -> tuple[int, int]:
+        """Width and height, where not chosen the checkpoint's own; both fit its latents."""
+        factor = self.pipeline.vae_scale_factor
+        own = self.pipeline.unet.config.sample_size * factor
+        return picture.width or own, picture.height or own
+
+    def _infotext(
+        self, session: Session, picture: Picture, size: tuple[int, int], stopped_at_step: int | None
+    ) -> str:
+        """What made the clip, as the WebUI writes it and reads it back."""
+        values = {
+            "Steps": picture.steps,
+            "Sampler": picture.sampler_name,
+            "Schedule type": picture.scheduler,
+            "CFG scale": f"{picture.cfg_scale:g}",
+            "Seed": session.seed,
+            "Size": f"{size[0]}x{size[1]}",
+            "Model": self.options.name,
+            **({"Clip skip": picture.clip_skip} if picture.clip_skip > 1 else {}),
+            **({} if stopped_at_step is None else {"AnimateDiff note": f"interrupted at step {stopped_at_step}"}),
+        }
+        plan = session.plan
+        lines = [plan.prompt_track.text]
+        if picture.negative_prompt:
+            lines.append(f"Negative prompt: {picture.negative_prompt}")
+        animation = format_field(plan.parameters, model=self.module.name if self.module else None)
+        lines.append(", ".join([*(f"{key}: {value}" for key, value in values.items()), animation]))
+        return "\n".join(lines)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Inside, diffusers and transformers say errors only: their progress and advice is not for our users."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = (diffusers_logging, transformers_logging)
+    levels = [library.get_verbosity() for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, level in zip(libraries, levels, strict=True):
+            library.set_verbosity(level)
+            library.enable_progress_bar()
+
+
+def _parameters(animation: Mapping[str, Any]) -> Parameters:
+    parameters = parse_parameters({**DEFAULTS, **animation})
+    refuse_unsupported(parameters, "standalone", _NOT_HERE)
+    return parameters
+
+
+def _request(
+    session: Session,
+    picture: Picture,
+    conditionings: Sequence[Conditioning],
+    loras: Sequence[LoadedLora],
+    size: tuple[int, int],
+) -> SamplingRequest:
+    temporal = [(lora.layers, lora.chosen.strength) for lora in loras if lora.layers and lora.is_temporal]
+    return SamplingRequest(
+        plan=session.plan,
+        positive=conditionings[0],
+        negative=conditionings[1],
+        width=size[0],
+        height=size[1],
+        seed=session.seed,
+        num_steps=picture.steps,
+        cfg_scale=picture.cfg_scale,
+        loras=tuple(temporal),
+    )
+
+
+def _scheduler_class(name: str) -> Any:
+    import diffusers
+
+    return getattr(diffusers, name)
+

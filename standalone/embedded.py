@@ -1,0 +1,17 @@
+"""The embedded model: where its files are, and what it is best run with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "model"
+MOTION_MODULE = FOLDER / "motion" / "embedded_v3.safetensors"
+LORA_FOLDER = FOLDER / "lora"
+TOKENIZER = FOLDER / "tokenizer"
+STEPS = 20
+CFG_SCALE = 7.0
+
+
+def is_complete() -> bool:
+    """Whether the model's files are there (a clone without them can still run other checkpoints)."""
+    return (FOLDER / "model_index.json").is_file() and MOTION_MODULE.is_file()

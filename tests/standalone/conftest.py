@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stand_in import write_checkpoint, write_module
+
+from standalone import Animator
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def module_file(tmp_path_factory) -> Path:
+    return write_module(tmp_path_factory.mktemp("motion") / "stand_in.safetensors")
+
+
+@pytest.fixture(scope="session")
+def animator(checkpoint, module_file) -> Animator:
+    return Animator(checkpoint=checkpoint, motion_module=module_file)

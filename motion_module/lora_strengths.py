@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ def unmatched_layers(module: MotionModule, lora: MotionLora) -> list[str]:
 
 
 def _linears(module: MotionModule) -> dict[str, nn.Linear]:
-    layers: Iterator[tuple[str, nn.Module]] = module.named_modules()
+    layers = cast(Any, module).named_modules()  # torch leaves part of its type open
     return {name: layer for name, layer in layers if isinstance(layer, nn.Linear)}
 
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from motion_module import (
+    BaseModel,
+    BetaSchedule,
+    BrokenMotionModuleError,
+    NotAMotionModuleError,
+    build_motion_module,
+    detect_motion_lora,
+    detect_motion_module,
+)
+from tests.fingerprints.published import FOLDER, MOTION_MODULES
+from tests.motion_module.samples import V2, V3, weights_of
+
+SCALED, TO_0_020 = BetaSchedule.SCALED_LINEAR, BetaSchedule.SCALED_LINEAR_SDXL
+LINEAR = BetaSchedule.LINEAR
+WISHES = {
+    # file: base model, trained frames, most frames, GroupNorm across frames, betas
+    "mm_sd_v15": (BaseModel.SD15, 16, 24, True, LINEAR),
+    "mm_sd_v15_v2": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "v3_sd15_mm": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "animatediff_lightning_4step_comfyui": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "AnimateLCM_sd15_t2v": (BaseModel.SD15, 16, 64, False, LINEAR),
+    "pia": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "hm_animatediff": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "motion-adapter-v1-5-2": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "motion-adapter-sdxl-beta": (BaseModel.SDXL, 16, 32, False, LINEAR),
+    "hsxl_temporal_layers": (BaseModel.SDXL, 8, 24, True, SCALED),
+    "hsxl_temporal_layers_renamed": (BaseModel.SDXL, 8, 24, True, SCALED),
+    "mm_sdxl_v10_beta": (BaseModel.SDXL, 16, 32, False, TO_0_020),
+}
+
+
+def fingerprint(name):
+    shapes = json.loads((FOLDER / f"{name}.json").read_text())
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("published", MOTION_MODULES, ids=lambda p: p.file_name)
+def test_published_file_is_told_by_its_keys_and_shapes(published):
+    spec = detect_motion_module(fingerprint(published.file_name), published.file_name)
+    assert spec is not None
+    assert spec.family == published.family
+    assert spec.widths == published.widths
+    assert spec.has_mid_block == published.mid_block
+    found = (
+        spec.base_model,
+        spec.trained_frames,
+        spec.context_limit,
+        spec.video_group_norm,
+        spec.beta_schedule,
+    )
+    assert found == WISHES[published.file_name]
+
+
+@pytest.mark.parametrize("published", MOTION_MODULES, ids=lambda p: p.file_name)
+def test_published_file_builds_a_module_with_all_of_its_weights(published):
+    tensors = fingerprint(published.file_name)
+    module = build_motion_module(tensors, published.file_name)
+    shared = sum("pos_embed" in key for key in tensors)  # diffusers keeps one encoding for two attentions
+    lacking = 0 if published.positions or published.family == "AnimateLCM" else 2 * len(module.layers())
+    assert len(module.state_dict()) == len(tensors) + shared + lacking
+
+
+def test_sparsectrl_encoder_is_a_controlnet_and_no_motion_module():
+    tensors = fingerprint("v3_sd15_sparsectrl_rgb")
+    assert detect_motion_module(tensors) is None
+    with pytest.raises(NotAMotionModuleError, match="SparseCtrl encoder, which is a ControlNet"):
+        build_motion_module(tensors, "v3_sd15_sparsectrl_rgb")
+
+
+@pytest.mark.parametrize("name", ["v2_lora_PanLeft", "v3_sd15_adapter"])
+def test_lora_is_no_motion_module_and_is_said_to_be_a_lora(name):
+    with pytest.raises(NotAMotionModuleError, match="not a motion module but a LoRA"):
+        build_motion_module(fingerprint(name), name)
+
+
+def test_published_loras_are_told_apart():
+    motion, adapter = (
+        detect_motion_lora(fingerprint(name)) for name in ("v2_lora_PanLeft", "v3_sd15_adapter")
+    )
+    assert (motion.kind, len(motion.temporal), len(motion.spatial)) == ("motion LoRA", 20 * 8, 0)
+    assert (adapter.kind, len(adapter.temporal), len(adapter.spatial)) == ("spatial LoRA", 0, 16 * 8)
+
+
+def test_unet_with_four_input_channels_beside_the_motion_keys_is_not_pia():
+    tensors = weights_of(V3) | {"conv_in.weight": torch.zeros(32, 4, 3, 3), "conv_in.bias": torch.zeros(32)}
+    assert detect_motion_module(tensors).family == "AnimateDiff v3"
+
+
+def test_longer_encoding_than_published_raises_the_limit():
+    tensors = weights_of(V2)
+    for key in tensors:
+        if key.endswith("pos_encoder.pe"):
+            tensors[key] = torch.zeros(1, 64, tensors[key].shape[-1])
+    spec = detect_motion_module(tensors)
+    assert (spec.family, spec.context_limit) == ("AnimateDiff v2", 64)
+
+
+def test_module_without_encodings_that_is_not_animatelcm_is_broken():
+    tensors = {key: tensor for key, tensor in weights_of(V3).items() if not key.endswith("pos_encoder.pe")}
+    with pytest.raises(
+        BrokenMotionModuleError, match=r"no position encoding down_blocks\.0\S+pos_encoder\.pe"
+    ):
+        detect_motion_module(tensors, "cut")
+
+
+def test_nothing_of_a_motion_module_is_detected_as_none():
+    assert detect_motion_module({"encoder.conv.weight": torch.zeros(1)}) is None

@@ -209,7 +209,7 @@ def _read_choice(field: Field, raw: object) -> str | int:
     if isinstance(raw, bool):
         raw = dict(field.old_values).get(raw, raw)
     for choice in field.choices:
-        if isinstance(choice, str) and isinstance(raw, str) and choice.lower() == raw.strip().lower():
+        if isinstance(raw, str) and str(choice).lower() == raw.strip().lower():
             return choice
         if isinstance(choice, int) and not isinstance(raw, bool) and raw == choice:
             return choice

@@ -1,0 +1,176 @@
+// The accordion's and the player's part in the page. Every id and class starts with "animatediff".
+
+(() => {
+    const TABS = ["txt2img", "img2img"];
+    const PLAYABLE = {MP4: "video/mp4", WEBM: "video/webm", MOV: "video/mp4"};
+    const DEFAULT_FPS = 8;
+    const root = () => (typeof gradioApp === "function" ? gradioApp() : document);
+    const find = (selector) => root().querySelector(selector);
+    const ours = (tab, name) => find(`#animatediff_${tab}_${name}`);
+
+    function create(tag, properties = {}, ...children) {
+        const element = Object.assign(document.createElement(tag), properties);
+        element.append(...children);
+        return element;
+    }
+
+    // What the server cannot see: fields of the host's
+
+    const fieldText = (selector) => find(`${selector} textarea, ${selector} input`)?.value ?? "";
+
+    const checkpointTitle = () => fieldText("#setting_sd_model_checkpoint");
+
+    window.animatediffWithCheckpoint = (model) => [model, checkpointTitle()];
+
+    window.animatediffWithPrompts = (tab, values) => {
+        const page = {
+            prompt: fieldText(`#${tab}_prompt`),
+            negative_prompt: fieldText(`#${tab}_neg_prompt`),
+            steps: find(`#${tab}_steps input[type=number]`)?.value ?? "",
+        };
+        return [...values.slice(0, -1), JSON.stringify(page)];
+    };
+
+    // The host's own paste button restores everything, from the text in the prompt.
+    window.animatediffPaste = (tab, infotext) => {
+        const prompt = find(`#${tab}_prompt textarea`);
+        const paste = find(`#${tab}_tools #paste`) ?? find(`#${tab}_toprow #paste`) ?? find("#paste");
+        if (infotext && prompt && paste) {
+            prompt.value = infotext;
+            prompt.dispatchEvent(new Event("input", {bubbles: true}));
+            setTimeout(() => paste.click(), 200);
+        }
+        return [];
+    };
+
+    // Hints in empty fields
+
+    function showHint(tab, name, text) {
+        const input = ours(tab, name)?.querySelector("input");
+        if (input && input.placeholder !== text) input.placeholder = text;
+    }
+
+    function showHints(tab) {
+        const frames = ours(tab, "module_info")?.querySelector("[data-frames]")?.dataset.frames;
+        showHint(tab, "batch_size", frames ?? "16");
+        showHint(tab, "fps", String(DEFAULT_FPS));
+    }
+
+    // The checkpoint
+
+    let checkedTitle = null;
+
+    function checkAgain() {
+        if (!ours("txt2img", "check") || checkedTitle === checkpointTitle()) return;
+        checkedTitle = checkpointTitle();
+        for (const tab of TABS) ours(tab, "check")?.click();
+    }
+
+    // The player
+
+    const shownInfo = {};
+
+    function readInfo(tab) {
+        const text = fieldText(`#generation_info_${tab}`);
+        if (text === shownInfo[tab]) return undefined;
+        shownInfo[tab] = text;
+        try {
+            return JSON.parse(text);
+        } catch {
+            return null; // nothing generated yet
+        }
+    }
+
+    function clipFps(info) {
+        try {
+            return JSON.parse(info.extra_generation_params.AnimateDiff).fps ?? DEFAULT_FPS;
+        } catch {
+            return DEFAULT_FPS;
+        }
+    }
+
+    const fileUrl = (file) => `file=${file.path.split(/[\\/]/).map(encodeURIComponent).join("/")}?${encodeURIComponent(shownInfo.stamp)}`;
+
+    function step(video, fps, frames) {
+        video.pause();
+        const length = video.duration || 0;
+        const middle = (Math.floor(video.currentTime * fps + 1e-3) + frames + 0.5) / fps;
+        video.currentTime = length ? ((middle % length) + length) % length : 0;
+    }
+
+    function control(label, title, action) {
+        const button = create("button", {type: "button", textContent: label, title, className: "animatediff-control"});
+        button.addEventListener("click", () => action(button));
+        return button;
+    }
+
+    function buildVideo(file, fps) {
+        const video = create("video", {
+            src: fileUrl(file), loop: true, muted: true, autoplay: true, controls: true, playsInline: true,
+        });
+        const toggleLoop = (button) => {
+            video.loop = !video.loop;
+            button.setAttribute("aria-pressed", String(video.loop));
+        };
+        const loop = control("Loop", "Play again and again", toggleLoop);
+        loop.setAttribute("aria-pressed", "true");
+        return [video, create("div", {className: "animatediff-controls"},
+            control("◀ Frame", "One frame back", () => step(video, fps, -1)),
+            control("Frame ▶", "One frame on", () => step(video, fps, 1)),
+            loop,
+        )];
+    }
+
+    function buildDownloads(files) {
+        const written = files.filter((file) => !file.error && file.format !== "PNG");
+        const links = written.map((file) => create("a", {
+            href: fileUrl(file), download: file.name, textContent: `⬇ ${file.name}`, className: "animatediff-control",
+        }));
+        return create("div", {className: "animatediff-downloads"}, ...links);
+    }
+
+    function buildClip(files, fps) {
+        const playable = files.find((file) => PLAYABLE[file.format] && !file.error);
+        const failed = files.filter((file) => file.error);
+        return create("div", {className: "animatediff-clip"},
+            ...(playable ? buildVideo(playable, fps) : []),
+            buildDownloads(files),
+            ...failed.map((file) => create("div", {
+                className: "animatediff-warning", textContent: `${file.format}: ${file.error}`,
+            })),
+        );
+    }
+
+    function placePlayer(tab) {
+        const existing = ours(tab, "player");
+        if (existing) return existing;
+        const gallery = find(`#${tab}_gallery_container`) ?? find(`#${tab}_gallery`);
+        if (!gallery) return null;
+        const player = create("div", {id: `animatediff_${tab}_player`, className: "animatediff-player"});
+        gallery.after(player);
+        return player;
+    }
+
+    function showPlayer(tab) {
+        const info = readInfo(tab);
+        const player = info === undefined ? null : placePlayer(tab);
+        if (!player) return;
+        const clips = new Map();
+        for (const file of info?.animatediff ?? []) {
+            clips.set(file.clip, [...(clips.get(file.clip) ?? []), file]);
+        }
+        shownInfo.stamp = info?.job_timestamp ?? "";
+        player.replaceChildren(...[...clips.values()].map((files) => buildClip(files, clipFps(info))));
+    }
+
+    function update() {
+        for (const tab of TABS) {
+            showHints(tab);
+            showPlayer(tab);
+        }
+        checkAgain();
+    }
+
+    if (typeof onAfterUiUpdate === "function") onAfterUiUpdate(update);
+    else onUiUpdate(update);
+})();

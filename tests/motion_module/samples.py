@@ -84,3 +84,9 @@ def assert_same(before: dict[str, object], after: dict[str, object]) -> None:
             assert value[-1].equal(after[key][-1]), key
         else:
             assert value == after[key], key
+
+
+def diffusers_names(key: str) -> str:
+    """An official key as diffusers has it."""
+    key = key.replace(".temporal_transformer", "")
+    return key.replace("attention_blocks.0", "attn1").replace("attention_blocks.1", "attn2")

@@ -88,7 +88,7 @@ def run_both_inputs(config):
 
 
 def per_frame(norm: nn.GroupNorm):
-    """diffusers normalises its temporal layers' input across frames; what real files were trained with does not."""
+    """diffusers normalises its temporal layers' input across frames; real files were trained per frame."""
     whole = norm.forward
 
     def forward(hidden):
@@ -98,13 +98,15 @@ def per_frame(norm: nn.GroupNorm):
     norm.forward = forward
 
 
-def motion_model_of_diffusers(unet, module, config):
-    """diffusers' UNetMotionModel with both weights, and its one across-frames norm neutralised, see per_frame."""
+def motion_model_of_diffusers(unet, module):
+    """diffusers' UNetMotionModel with both weights, its one across-frames norm neutralised: see per_frame."""
     spec = module.spec
     adapter = MotionAdapter(block_out_channels=spec.widths, use_motion_mid_block=spec.has_mid_block)
     weights = {k: v for k, v in module.state_dict().items() if not k.endswith("pos_encoder.pe")}
     adapter.load_state_dict(from_official(weights, DIFFUSERS), strict=False)
     model = UNetMotionModel.from_unet2d(unet, adapter).eval()
+    if unet.config.addition_embed_type:  # diffusers copies all of the UNet's weights but these
+        model.add_embedding.load_state_dict(unet.add_embedding.state_dict())
     for transformer in model.modules():
         if isinstance(transformer, AnimateDiffTransformer3D):
             per_frame(transformer.norm)
@@ -127,11 +129,12 @@ def sinusoidal(module):
 def test_injected_diffusers_unet_equals_diffusers_own_motion_unet(config, published):
     unet, module = diffusers_unet(config), sinusoidal(module_of(published))
     _, inputs = run_both_inputs(config)
-    for name in ("timestep", "encoder_hidden_states"):  # the peer has one of these a clip, ours one a frame
-        inputs[name] = inputs[name][::NUM_FRAMES].repeat_interleave(NUM_FRAMES, dim=0)
+    for conditions in (inputs, inputs.get("added_cond_kwargs", {})):  # the peer has one timestep a clip
+        for name in conditions.keys() & {"timestep", "encoder_hidden_states", "text_embeds"}:
+            conditions[name] = conditions[name][::NUM_FRAMES].repeat_interleave(NUM_FRAMES, dim=0)
     with injected(unet, module), module.frames(NUM_FRAMES):
         found = unet(**inputs).sample
-    peer = motion_model_of_diffusers(unet, module, config)
+    peer = motion_model_of_diffusers(unet, module)
     sample = rearrange(inputs.pop("sample"), "(b f) c h w -> b c f h w", f=NUM_FRAMES)
     inputs["timestep"] = inputs["timestep"][::NUM_FRAMES]
     if "added_cond_kwargs" in inputs:

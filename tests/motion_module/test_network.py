@@ -31,7 +31,7 @@ def test_every_layer_of_every_family_equals_the_plain_float64_one(published):
     weights, module = weights_of(published), module_of(published)
     for block, layer, channels in published.sites(module.spec.widths):
         level = 0 if block == "mid_block" else int(block[-1])
-        # The published keys are read here by their descriptions, so that the maps between names are tested, too.
+        # Read by the published names, so that the maps between names are tested, too.
         parts = {
             part: weights[published.key(block, layer, part)]
             for part in layer_parts(channels, published.positions)
@@ -46,8 +46,8 @@ def test_every_layer_of_every_family_equals_the_plain_float64_one(published):
 @given(st.integers(1, 24), st.integers(1, 3), st.integers(1, 7), st.integers(1, 7))
 def test_layer_keeps_shapes_whatever_the_frames_clips_and_size(num_frames, clips, height, width):
     module = ONE_MODULE
-    layer = module.layers()[FIRST]
-    hidden = hidden_states(clips * num_frames, 32, height, width)
+    layer = module.layers()[Site("down_blocks", 1, 0)]
+    hidden = hidden_states(clips * num_frames, 64, height, width)
     before = hidden.clone()
     with module.frames(num_frames):
         moved = layer(hidden)

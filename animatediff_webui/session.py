@@ -21,30 +21,43 @@ if TYPE_CHECKING:
 class Session:
     """What is planned, how far it is, whether it is to stop, and what has been written.
 
-    `calls_per_step` is how often the sampler calls the UNet in one step. `on_window` hears of every window
-    that is about to be computed, with the model's latest idea of the clip.
+    `calls_per_step` is how often the sampler calls the UNet in one step, `extra_calls` how often beyond that.
+    `on_window` hears of every window that is about to be computed, with the model's latest idea of the clip.
     """
 
     plan: Plan
     num_steps: int
     seed: int
     calls_per_step: int = 1
+    extra_calls: int = 0
     on_window: Callable[[Session, torch.Tensor | None], None] = lambda session, estimate: None
     step: int = 0
     windows_begun: int = 0
     is_stopping: bool = False
     files: list[WrittenFile] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    sampling_started: float = 0.0
 
     @property
     def total_windows(self) -> int:
-        """Windows in all steps and passes."""
-        return self.plan.cost(self.num_steps).window_calls * self.calls_per_step
+        """Windows in all steps and passes (for samplers with several calls a step, nearly)."""
+        passes = len(self.plan.steps_per_iteration(self.num_steps))
+        extra = passes * self.extra_calls * len(self.plan.windows(0))
+        return self.plan.cost(self.num_steps).window_calls * self.calls_per_step + extra
 
     @property
     def seconds(self) -> float:
         """Since the session began."""
         return time.monotonic() - self.started
+
+    @property
+    def sampling_seconds(self) -> float:
+        """Since sampling began, without the time to load models and encode prompts."""
+        return time.monotonic() - self.sampling_started
+
+    def begin_sampling(self) -> None:
+        """Start the clock of `sampling_seconds`."""
+        self.sampling_started = time.monotonic()
 
     def stop(self) -> None:
         """Ask for an end before the next window."""

@@ -18,7 +18,7 @@ __all__ = ["Animator", "Clip", "ModelOptions", "Picture"]
 
 
 def __getattr__(name: str) -> Any:
-    """Looked up on first use: before the environment is made, there is no PyTorch to import. (Any: a class.)"""
+    """Looked up on first use: before the environment is made, there is no PyTorch. (Any: a class.)"""
     from importlib import import_module
 
     places = {"Animator": "animator", "Clip": "animator", "ModelOptions": "models", "Picture": "picture"}

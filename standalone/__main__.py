@@ -2,8 +2,8 @@
 
 import sys
 
-if sys.version_info < (3, 10):
-    sys.exit("This needs Python 3.10 or newer, but runs on %d.%d: install a newer one." % sys.version_info[:2])
+if sys.version_info < (3, 10):  # noqa: UP036 (older ones get as far as this)
+    sys.exit("This needs Python 3.10 or newer, but is %d.%d: install a newer one." % sys.version_info[:2])  # noqa: UP031
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ HERE = str(ROOT / "standalone")
 # Run by path, Python looks for modules in this folder first; the packages are one level up.
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry not in (HERE, str(ROOT)))]
 
-from standalone import environment
+from standalone import environment  # noqa: E402 (the path is needed first)
 
 
 def main() -> int:

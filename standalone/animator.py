@@ -25,14 +25,15 @@ from animatediff_webui.hosts.diffusers import (
 )
 from animatediff_webui.media import WriterOptions, WrittenFile
 from animatediff_webui.session import Session
-from motion_module import BetaSchedule, MotionModule
+from motion_module import BetaSchedule, MotionModule, unmatched_layers
 
 from . import embedded
 from .lora import ChosenLora, LoadedLora, load_lora, picture_loras, take_tags
-from .models import ModelOptions, load_motion, load_pipeline
+from .models import ModelOptions, check_checkpoint, configured_size, load_motion, load_pipeline
 from .picture import Picture
 from .prompts import encode_tracks
 from .samplers import find_sampler
+from .timings import Estimate, RunKey, estimate_run, peak_memory, record_run
 
 DEFAULTS: Mapping[str, Any] = {"enable": True, "format": ["GIF", "MP4"]}
 BETA_SCHEDULES: dict[str, BetaSchedule | None] = {
@@ -41,7 +42,6 @@ BETA_SCHEDULES: dict[str, BetaSchedule | None] = {
     "scaled-linear": BetaSchedule.SCALED_LINEAR,
     "sdxl": BetaSchedule.SCALED_LINEAR_SDXL,
 }
-_FILES = {"checkpoint", "vae", "motion_module"}
 _NOT_HERE = {**NOT_YET, "last_frame": "starting from pictures"}
 
 
@@ -57,6 +57,7 @@ class Clip:
     stopped_at_step: int | None
     pipeline: Any
     device: torch.device
+    notes: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -90,14 +91,14 @@ class Animator:
         lora_folders: Sequence[Path] = (),
         **keywords: Any,  # the fields of ModelOptions
     ) -> None:
-        files = {name: Path(keywords[name]) for name in _FILES & set(keywords) if keywords[name] not in (None, "none")}
-        self.options = options or ModelOptions(**{**keywords, **files})
+        self.options = options or ModelOptions(**keywords)
         self.loras = tuple(loras)
         self.lora_folders = (*lora_folders, embedded.LORA_FOLDER)
 
     @cached_property
     def module(self) -> MotionModule | None:
         """The motion module, None where none was wanted."""
+        check_checkpoint(self.options)
         return load_motion(self.options)
 
     @cached_property
@@ -108,6 +109,11 @@ class Animator:
     def plan(self, prompt: str, *, negative_prompt: str = "", **animation: Any) -> Plan:
         """What would be done; `animation` by API name. Loads the motion module, not the checkpoint."""
         return self._plan(prompt, negative_prompt, _parameters(animation))
+
+    def estimate(self, plan: Plan, picture: Picture) -> Estimate | None:
+        """What sampling the plan will take, by the last runs like it; None where there were none."""
+        calls = plan.cost(picture.steps).frame_calls * find_sampler(picture.sampler_name)[0].calls_per_step
+        return estimate_run(self._run_key(self._size(picture, configured_size(self.options))), calls)
 
     def generate(
         self,
@@ -127,7 +133,9 @@ class Animator:
         parameters = _parameters({name: value for name, value in settings.items() if name not in known})
         plan = self._plan(prompt, picture.negative_prompt, parameters)
         sampler, options = find_sampler(picture.sampler_name, picture.scheduler)
-        session = Session(plan, picture.steps, picture.drawn_seed, sampler.calls_per_step)
+        session = Session(
+            plan, picture.steps, picture.drawn_seed, sampler.calls_per_step, sampler.extra_calls
+        )
         if on_window is not None:
             session.on_window = on_window
         if on_start is not None:
@@ -152,7 +160,8 @@ class Animator:
 
     def _sample(self, session: Session, picture: Picture, scheduler: Any) -> Clip:
         device = self.options.torch_device
-        width, height = self._size(picture)
+        own_size = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
+        width, height = self._size(picture, own_size)
         positive, tags = take_tags(session.plan.prompt_track, self.lora_folders)
         negative, _ = take_tags(session.plan.negative_prompt_track, self.lora_folders)
         loras = [load_lora(chosen) for chosen in (*self.loras, *tags)]
@@ -162,19 +171,28 @@ class Animator:
                 self.pipeline, (positive, negative), how=how, clip_skip=picture.clip_skip, device=device
             )
             request = _request(session, picture, conditionings, loras, (width, height))
+            session.begin_sampling()
             sampled = sample(
                 self.pipeline, self.module, request, scheduler, device=device, keep_going=session.keep_going
             )
+            if sampled.stopped_at_step is None:
+                calls = session.plan.cost(picture.steps).frame_calls * session.calls_per_step
+                seconds = session.sampling_seconds
+                record_run(self._run_key((width, height)), calls, seconds, peak_memory(device))
         info = self._infotext(session, picture, (width, height), sampled.stopped_at_step)
         return Clip(
-            sampled.latents, session, info, width, height, sampled.stopped_at_step, self.pipeline, device
-        )
+            sampled.latents, session, info, width, height, sampled.stopped_at_step, self.pipeline, device,
+            notes=(*session.plan.notes, *_lora_notes(loras, self.module)),
+        )  # fmt: skip
 
-    def _size(self, picture: Picture) -> tuple[int, int]:
-        """Width and height, where not chosen the checkpoint's own; both fit its latents."""
-        factor = self.pipeline.vae_scale_factor
-        own = self.pipeline.unet.config.sample_size * factor
+    def _size(self, picture: Picture, own: int) -> tuple[int, int]:
+        """Width and height, where not chosen the checkpoint's own."""
         return picture.width or own, picture.height or own
+
+    def _run_key(self, size: tuple[int, int]) -> RunKey:
+        options = self.options
+        dtype = str(options.torch_dtype).removeprefix("torch.")
+        return RunKey(options.name, str(options.torch_device), dtype, *size)
 
     def _infotext(
         self, session: Session, picture: Picture, size: tuple[int, int], stopped_at_step: int | None
@@ -189,8 +207,9 @@ class Animator:
             "Size": f"{size[0]}x{size[1]}",
             "Model": self.options.name,
             **({"Clip skip": picture.clip_skip} if picture.clip_skip > 1 else {}),
-            **({} if stopped_at_step is None else {"AnimateDiff note": f"interrupted at step {stopped_at_step}"}),
         }
+        if stopped_at_step is not None:
+            values["AnimateDiff note"] = f"interrupted at step {stopped_at_step}"
         plan = session.plan
         lines = [plan.prompt_track.text]
         if picture.negative_prompt:
@@ -244,6 +263,21 @@ def _request(
         cfg_scale=picture.cfg_scale,
         loras=tuple(temporal),
     )
+
+
+def _lora_notes(loras: Sequence[LoadedLora], module: MotionModule | None) -> Iterator[str]:
+    """What a user should know about LoRAs that do less than was asked."""
+    for lora in loras:
+        name = lora.chosen.path.stem
+        if lora.is_spatial and not isinstance(lora.chosen.strength, float):
+            strength = f"{lora.chosen.peak:g}"
+            yield f"LoRA {name} changes the picture, so it acts on the whole clip, at strength {strength}."
+        if lora.layers is None or not lora.is_temporal:
+            continue
+        if module is None:
+            yield f"LoRA {name} changes motion, but there is no motion module: it does nothing."
+        elif missing := unmatched_layers(module, lora.layers):
+            yield f"LoRA {name} was made for another family: {len(missing)} of its layers have no place here."
 
 
 def _scheduler_class(name: str) -> Any:

@@ -66,13 +66,15 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _plan(options: Namespace) -> int:
+    from .picture import Picture
     from .plan_picture import write_plan
 
     prompt, animation = read_prompt(options.prompt), animation_values(options)
     with _quiet(options.verbose):
         animator = _animator(options)
         plan = animator.plan(prompt, negative_prompt=options.negative_prompt, **animation)
-        write_plan(plan, animator.options, _picture(options), options.output)
+        estimate = animator.estimate(plan, Picture(**_picture(options)))
+        write_plan(plan, options.steps, estimate, options.output)
     return SUCCESS
 
 
@@ -107,8 +109,7 @@ def _animator(options: Namespace) -> Animator:
     chosen = {name: value for name, value in vars(options).items() if name in known}
     if options.freeu is not None:
         chosen["freeu"] = tuple(options.freeu)
-    model = None if options.model is None or options.model == "none" else options.model
-    chosen["motion_module"] = "none" if options.model == "none" else model
+    chosen["motion_module"] = options.model
     loras = [parse_lora_option(text) for text in options.lora]
     return Animator(loras=loras, lora_folders=options.lora_dir, **chosen)
 
@@ -122,8 +123,8 @@ def _picture(options: Namespace) -> dict[str, Any]:
 def _save(clip: Clip, options: Namespace) -> int:
     """Write the clip and say what was written; a Ctrl-C here keeps the frames that are decoded by then."""
     if clip.stopped_at_step is not None:
-        steps = clip.session.num_steps
-        print(f"Stopped at step {clip.stopped_at_step} of {steps}: saving the clip as far as it is.", file=sys.stderr)
+        step = f"step {clip.stopped_at_step} of {clip.session.num_steps}"
+        print(f"Stopped at {step}: saving the clip as far as it is.", file=sys.stderr)
     try:
         clip.save(options.output)
         interrupted = clip.stopped_at_step is not None
@@ -132,6 +133,8 @@ def _save(clip: Clip, options: Namespace) -> int:
         interrupted = True
     for file in clip.session.files:
         _describe(file, clip)
+    for note in clip.notes:
+        print(f"note: {note}", file=sys.stderr)
     if not options.quiet:
         print(f"Made in {clip.session.seconds:.1f} s.", file=sys.stderr)
     if interrupted:

@@ -25,7 +25,7 @@ class SetupError(Exception):
 
 
 def prepare(requirements: tuple[Path, ...] = RUNTIME, venv: Path = ROOT / ".venv") -> Path:
-    """The Python of an environment that has `requirements`; installs what is missing, one process at a time."""
+    """The Python of an environment with `requirements`; installs what is missing, one process at a time."""
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if is_current(requirements, venv, python):
         return python

@@ -28,7 +28,7 @@ class ChosenLora:
     @property
     def peak(self) -> float:
         """The strength furthest from 0."""
-        return self.strength if isinstance(self.strength, float) else max(self.strength, key=abs)
+        return max(self.strength, key=abs) if isinstance(self.strength, tuple) else self.strength
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def parse_lora_option(text: str) -> ChosenLora:
 
 
 def take_tags(track: PromptTrack, folders: Sequence[Path]) -> tuple[PromptTrack, list[ChosenLora]]:
-    """The track without LoRA tags, and the LoRAs: those of a keyframe by frame, the others for the whole clip.
+    """The track without LoRA tags, and the LoRAs: a keyframe's by frame, the others for the whole clip.
 
     Raises UserError for a name that is in none of the folders.
     """
@@ -78,7 +78,9 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
             return path
     known = ", ".join(dict.fromkeys(path.stem for path in files)) or "none"
     places = ", ".join(str(folder) for folder in folders)
-    raise UserError(f"There is no LoRA {name} in {places} (there are: {known}): check the name, or use --lora-dir.")
+    raise UserError(
+        f"There is no LoRA {name} in {places} (there are: {known}): check the name, or use --lora-dir."
+    )
 
 
 def load_lora(chosen: ChosenLora) -> LoadedLora:
@@ -118,7 +120,8 @@ def _load_into(pipeline: Any, lora: LoadedLora, name: str) -> None:
         source = peft_state_dict(layers)
     try:
         pipeline.load_lora_weights(source, adapter_name=name)
-    except (ValueError, KeyError, RuntimeError, OSError) as error:  # what diffusers and PEFT raise for unfit files
+    # What diffusers and PEFT raise for unfit files.
+    except (ValueError, KeyError, RuntimeError, OSError) as error:
         text = " ".join(str(error).split())[:300]
         raise UserError(f"The LoRA {lora.chosen.path.name} does not fit this checkpoint: {text}") from error
 

@@ -28,9 +28,9 @@ class ModelOptions:
     """`motion_module`: a file, "none" for unrelated pictures, or None for the first one found. `freeu`: the
     scales s1, s2, b1, b2 (Si et al., arXiv 2309.11497)."""
 
-    checkpoint: Path | None = None
-    vae: Path | None = None
-    motion_module: Path | Literal["none"] | None = None
+    checkpoint: Path | str | None = None
+    vae: Path | str | None = None
+    motion_module: Path | str | None = None
     device: str = "auto"
     dtype: str = "auto"
     offload: Offload = "none"
@@ -41,7 +41,7 @@ class ModelOptions:
     @property
     def name(self) -> str:
         """What the checkpoint is called."""
-        return "embedded" if self.checkpoint is None else self.checkpoint.stem
+        return "embedded" if self.checkpoint is None else Path(self.checkpoint).stem
 
     @property
     def torch_device(self) -> torch.device:
@@ -74,7 +74,7 @@ def load_pipeline(options: ModelOptions) -> Any:
     _check_offload(options)
     pipeline = _load_checkpoint(options)
     if options.vae is not None:
-        pipeline.register_modules(vae=_load_vae(options.vae, options.torch_dtype))
+        pipeline.register_modules(vae=_load_vae(Path(options.vae), options.torch_dtype))
     if options.freeu is not None:
         pipeline.enable_freeu(*options.freeu)
     if options.vae_slicing:
@@ -95,7 +95,7 @@ def find_motion_module(options: ModelOptions) -> Path | None:
     if options.motion_module == "none":
         return None
     if options.motion_module is not None:
-        return _existing_file(options.motion_module, "--model")
+        return _existing_file(Path(options.motion_module), "--model")
     if options.checkpoint is None:
         return embedded.MOTION_MODULE
     found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in WEIGHTS)
@@ -107,6 +107,15 @@ def find_motion_module(options: ModelOptions) -> Path | None:
     return found[0]
 
 
+def configured_size(options: ModelOptions) -> int:
+    """The pixels a checkpoint draws by itself, from its configuration alone."""
+    path = check_checkpoint(options)
+    if path.is_dir():
+        unet, vae = (json.loads((path / part / "config.json").read_text("utf-8")) for part in ("unet", "vae"))
+        return unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
+    return 1024 if SDXL_KEY in _read_keys(path) else 512
+
+
 def load_motion(options: ModelOptions) -> MotionModule | None:
     """The motion module, on the device and in the checkpoint's number format."""
     path = find_motion_module(options)
@@ -115,15 +124,21 @@ def load_motion(options: ModelOptions) -> MotionModule | None:
     return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()
 
 
-def _load_checkpoint(options: ModelOptions) -> Any:
-    path = options.checkpoint or embedded.FOLDER
+def check_checkpoint(options: ModelOptions) -> Path:
+    """Where the checkpoint is. Raises UserError where it is not there."""
+    path = Path(options.checkpoint or embedded.FOLDER)
     if options.checkpoint is None and not embedded.is_complete():
         raise UserError(
-            f"The embedded model is not in {embedded.FOLDER}: clone the repository again, whole, or name another "
-            "model with --checkpoint."
+            f"The embedded model is not in {embedded.FOLDER}: clone the repository again, whole, or name "
+            "another model with --checkpoint."
         )
     if not path.exists():
         raise UserError(f"There is no checkpoint at {path}: give a .safetensors file or a diffusers folder.")
+    return path
+
+
+def _load_checkpoint(options: ModelOptions) -> Any:
+    path = check_checkpoint(options)
     try:
         return _load_folder(path, options) if path.is_dir() else _load_file(path, options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # what diffusers raises for unfit files
@@ -135,7 +150,7 @@ def _load_checkpoint(options: ModelOptions) -> Any:
 def _load_folder(path: Path, options: ModelOptions) -> Any:
     index = path / "model_index.json"
     if not index.is_file():
-        raise UserError(f"{path} has no model_index.json, so it is no diffusers folder: name the folder that has.")
+        raise UserError(f"{path} is no diffusers folder: name the one that has a model_index.json.")
     is_sdxl = "text_encoder_2" in json.loads(index.read_text(encoding="utf-8"))
     kind, extras = _pipeline_class(is_sdxl)
     return kind.from_pretrained(path, torch_dtype=options.torch_dtype, local_files_only=True, **extras)
@@ -143,18 +158,9 @@ def _load_folder(path: Path, options: ModelOptions) -> Any:
 
 def _load_file(path: Path, options: ModelOptions) -> Any:
     """A single file, by configurations that are here: nothing is downloaded."""
-    from safetensors import SafetensorError, safe_open
     from transformers import CLIPTokenizer
 
-    if path.suffix.lower() != ".safetensors":
-        raise UserError(f"{path.name} is no .safetensors file: convert it, or name a diffusers folder.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            keys = set(file.keys())
-    except SafetensorError as error:
-        raise UserError(f"{path.name} is damaged ({error}): get the complete file.") from error
-    if SD15_KEY not in keys:
-        raise UserError(f"{path.name} is no SD1.5 or SDXL checkpoint: it lacks {SD15_KEY}.")
+    keys = _read_keys(path)
     kind, extras = _pipeline_class(SDXL_KEY in keys)
     tokenizers: dict[str, Any] = {"tokenizer": CLIPTokenizer.from_pretrained(embedded.TOKENIZER)}
     if SDXL_KEY in keys:
@@ -170,18 +176,34 @@ def _load_file(path: Path, options: ModelOptions) -> Any:
     )
 
 
+def _read_keys(path: Path) -> set[str]:
+    """The names of a single file's tensors. Raises UserError where it is no checkpoint of ours."""
+    from safetensors import SafetensorError, safe_open
+
+    if path.suffix.lower() != ".safetensors":
+        raise UserError(f"{path.name} is no .safetensors file: convert it, or name a diffusers folder.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = set(file.keys())
+    except SafetensorError as error:
+        raise UserError(f"{path.name} is damaged ({error}): get the complete file.") from error
+    if SD15_KEY not in keys:
+        raise UserError(f"{path.name} is no SD1.5 or SDXL checkpoint: it lacks {SD15_KEY}.")
+    return keys
+
+
 def _pipeline_class(is_sdxl: bool) -> tuple[Any, dict[str, Any]]:
     if is_sdxl:
-        from diffusers import StableDiffusionXLPipeline
+        from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl as sdxl
 
-        return StableDiffusionXLPipeline, {"add_watermarker": False}
-    from diffusers import StableDiffusionPipeline
+        return sdxl.StableDiffusionXLPipeline, {"add_watermarker": False}
+    from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion as sd
 
-    return StableDiffusionPipeline, {"safety_checker": None, "requires_safety_checker": False}
+    return sd.StableDiffusionPipeline, {"safety_checker": None, "requires_safety_checker": False}
 
 
 def _load_vae(path: Path, dtype: torch.dtype) -> Any:
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     try:
         if path.is_dir():
@@ -204,8 +226,9 @@ def _existing_file(path: Path, option: str) -> Path:
 
 
 def _check_offload(options: ModelOptions) -> None:
-    if options.offload not in get_args(Offload):
-        raise UserError(f"--offload is {options.offload!r}, but must be one of {', '.join(get_args(Offload))}.")
+    allowed = get_args(Offload)
+    if options.offload not in allowed:
+        raise UserError(f"--offload is {options.offload!r}, but must be one of {', '.join(allowed)}.")
     if options.offload != "none" and options.torch_device.type == "cpu":
         raise UserError("--offload moves models off a GPU, but this run is on the CPU: leave it out.")
 

@@ -1,7 +1,7 @@
 """The command line's options: the animation's from the field table, the picture's by the WebUI's names.
 
-argparse, because it is maintained with Python itself, groups options as the table does, and exits with 2 for the
-user's errors by itself; another library would add a dependency to read a table that is already there.
+argparse, because it is maintained with Python itself, groups options as the table does, and exits with 2 for
+the user's errors by itself; another library would add a dependency to read a table that is already there.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def build_parser(command: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog="python3 standalone" + ("" if command == "generate" else f" {command}"),
         usage='python3 standalone [generate|plan|evaluate] "PROMPT" [options]',
-        description="Draw a moving picture from a prompt, with the embedded model or any SD1.5 or SDXL checkpoint.",
+        description="Draw a moving picture from a prompt, with the embedded model or any SD1.5 or SDXL one.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("prompt", metavar="PROMPT", help='what to draw; lines such as "8: a blue circle" travel')
+    parser.add_argument("prompt", metavar="PROMPT", help='what to draw; lines such as "8: a circle" travel')
     _add_picture(parser)
     _add_model(parser)
     _add_animation(parser)
@@ -67,11 +67,11 @@ def read_prompt(text: str) -> str:
 
 def animation_values(arguments: argparse.Namespace) -> dict[str, Any]:
     """What was said about the animation, by API name; the values are checked by the field table."""
-    said = {field.name: getattr(arguments, field.name, None) for field in FIELDS}
+    said = {field.name: getattr(arguments, field.name) for field in FIELDS if field.name not in _ELSEWHERE}
     return {
         field.name: field.read_text(value) if isinstance(value, str) else value
         for field in FIELDS
-        if (value := said[field.name]) is not None
+        if (value := said.get(field.name)) is not None
     }
 
 
@@ -94,13 +94,13 @@ def _add_picture(parser: ArgumentParser) -> None:
 def _add_model(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("Model")
     add = group.add_argument
-    add("--checkpoint", type=Path, metavar="PATH", help="a .safetensors file or diffusers folder, SD1.5 or SDXL "
+    add("--checkpoint", metavar="PATH", help="a .safetensors file or diffusers folder, SD1.5 or SDXL "
         "(default: the embedded model)")  # fmt: skip
     add("--model", metavar="FILE", help="the motion module's file, or none for pictures that do not move "
         "(default: the embedded model's; for other checkpoints, the first one in model/)")  # fmt: skip
-    add("--vae", type=Path, metavar="PATH", help="another VAE: a .safetensors file or diffusers folder")
+    add("--vae", metavar="PATH", help="another VAE: a .safetensors file or diffusers folder")
     add("--lora", "--motion-lora", dest="lora", action="append", default=[], metavar="FILE[:STRENGTH]",
-        help="a LoRA or motion LoRA, any number of times; <lora:NAME:STRENGTH> in the prompt does the same")  # fmt: skip
+        help="a LoRA or motion LoRA, any number of times; <lora:NAME:STRENGTH> in a prompt does the same")
     add("--lora-dir", type=Path, action="append", default=[], metavar="DIR", help="where names of LoRAs in "
         "prompts are looked up")  # fmt: skip
     add("--beta-schedule", choices=BETA_CHOICES, default="auto", metavar="NAME",
@@ -109,10 +109,10 @@ def _add_model(parser: ArgumentParser) -> None:
         "0.9 0.2 1.5 1.6 suits SD1.5")  # fmt: skip
     add("--device", default="auto", metavar="NAME", help="auto, cuda, cuda:1, mps or cpu")
     add("--dtype", default="auto", metavar="NAME", help="auto, float32, float16 or bfloat16")
-    add("--offload", choices=("none", "model", "sequential"), default="none", metavar="HOW", help="keep models "
-        "off the GPU while they rest: none, model, or sequential (least memory, slowest)")  # fmt: skip
+    add("--offload", choices=("none", "model", "sequential"), default="none", metavar="HOW",
+        help="keep resting models off the GPU: none, model, sequential (least memory, slowest)")  # fmt: skip
     add("--vae-tiling", action="store_true", help="decode large frames in tiles, with less memory")
-    add("--vae-slicing", action="store_true", help="accepted for completeness: frames are decoded one by one anyway")
+    add("--vae-slicing", action="store_true", help="for completeness: frames are decoded one by one anyway")
 
 
 def _add_animation(parser: ArgumentParser) -> None:
@@ -120,19 +120,23 @@ def _add_animation(parser: ArgumentParser) -> None:
     for field in FIELDS:
         if field.name in _ELSEWHERE:
             continue
-        group = groups.setdefault(field.group, parser.add_argument_group(field.group))
+        if field.group not in groups:
+            groups[field.group] = parser.add_argument_group(field.group)
+        group = groups[field.group]
         options = _option_names(field)
         if field.kind is Kind.BOOL:
-            group.add_argument(*options, dest=field.name, action=BooleanOptionalAction, default=None, help=_help(field))
+            how: dict[str, Any] = {"action": BooleanOptionalAction, "default": None}
         else:
-            group.add_argument(*options, dest=field.name, metavar=_metavar(field), help=_help(field))
+            how = {"metavar": _metavar(field)}
+        group.add_argument(*options, dest=field.name, help=_help(field), **how)
 
 
 def _add_run(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("Run")
-    group.add_argument("--output", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs")
-    group.add_argument("--quiet", action="store_true", help="no progress bar; print the files only")
-    group.add_argument("--verbose", action="store_true", help="show where errors come from, and libraries' messages")
+    add = group.add_argument
+    add("--output", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs")
+    add("--quiet", action="store_true", help="no progress bar; print the files only")
+    add("--verbose", action="store_true", help="show where errors come from, and libraries' messages")
 
 
 def _option_names(field: Field) -> list[str]:

@@ -27,8 +27,8 @@ def encode_tracks(
     found: list[Conditioning] = []
     for track in tracks:
         tokens = pad_embeddings([padding, *(encoded[text][0] for text in track.prompts)], empty)[1:]
-        pooled = [encoded[text][1] for text in track.prompts]
-        found.append(Conditioning(track, tokens, None if pooled[0] is None else torch.stack(pooled), how))
+        pooled = [vector for text in track.prompts if (vector := encoded[text][1]) is not None]
+        found.append(Conditioning(track, tokens, torch.stack(pooled) if pooled else None, how))
     return found
 
 
@@ -49,7 +49,7 @@ def _encode(
 
 
 def split_prompt(tokenizer: Any, text: str) -> list[str]:
-    """`text` in pieces that each fit the text encoder, split at commas where that is possible, else at words."""
+    """`text` in pieces that each fit the text encoder, split at commas where possible, else at words."""
     limit = tokenizer.model_max_length - 2
     chunks, current = [], ""
     for piece in _pieces(tokenizer, text, limit):

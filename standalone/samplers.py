@@ -12,12 +12,16 @@ DEFAULT_SAMPLER = "DPM++ 2M"
 
 @dataclass(frozen=True)
 class Sampler:
-    """A scheduler's class name and options; `spaces_sigmas` says whether it takes another noise schedule."""
+    """A scheduler's class name and options; `spaces_sigmas` says whether it takes another noise schedule.
+
+    It calls the UNet `calls_per_step` times in each step, and `extra_calls` more (or fewer) in all.
+    """
 
     scheduler: str
     options: tuple[tuple[str, Any], ...] = ()
     spaces_sigmas: bool = True
     calls_per_step: int = 1
+    extra_calls: int = 0
 
 
 _DPM = "DPMSolverMultistepScheduler"
@@ -30,14 +34,14 @@ SAMPLERS: dict[str, Sampler] = {
     "DPM++ 2M SDE": Sampler(_DPM, (_LINSPACE, ("algorithm_type", "sde-dpmsolver++"), ("solver_order", 2))),
     "DPM++ 3M": Sampler(_DPM, (_LINSPACE, ("algorithm_type", "dpmsolver++"), ("solver_order", 3))),
     "DPM++ 2S": Sampler("DPMSolverSinglestepScheduler"),
-    "Heun": Sampler("HeunDiscreteScheduler", (_LINSPACE,), calls_per_step=2),
-    "DPM2": Sampler("KDPM2DiscreteScheduler", (_LINSPACE,), calls_per_step=2),
-    "DPM2 a": Sampler("KDPM2AncestralDiscreteScheduler", (_LINSPACE,), calls_per_step=2),
+    "Heun": Sampler("HeunDiscreteScheduler", (_LINSPACE,), calls_per_step=2, extra_calls=-1),
+    "DPM2": Sampler("KDPM2DiscreteScheduler", (_LINSPACE,), calls_per_step=2, extra_calls=-1),
+    "DPM2 a": Sampler("KDPM2AncestralDiscreteScheduler", (_LINSPACE,), calls_per_step=2, extra_calls=-1),
     "DEIS": Sampler("DEISMultistepScheduler", (_LINSPACE,)),
     "UniPC": Sampler("UniPCMultistepScheduler", (_LINSPACE,)),
     "DDIM": Sampler("DDIMScheduler", (_TRAILING, ("clip_sample", False)), spaces_sigmas=False),
     "DDPM": Sampler("DDPMScheduler", (_TRAILING, ("clip_sample", False)), spaces_sigmas=False),
-    "PLMS": Sampler("PNDMScheduler", (("skip_prk_steps", True),), spaces_sigmas=False),
+    "PLMS": Sampler("PNDMScheduler", (("skip_prk_steps", True),), spaces_sigmas=False, extra_calls=1),
     "LCM": Sampler("LCMScheduler", (("clip_sample", False),), spaces_sigmas=False),
     "TCD": Sampler("TCDScheduler", (("clip_sample", False),), spaces_sigmas=False),
 }
@@ -56,7 +60,7 @@ def find_sampler(name: str, spacing: str = "Automatic") -> tuple[Sampler, dict[s
     Raises UserError, naming what there is.
     """
     words, chosen = name.strip(), _match(spacing, SPACINGS, "scheduler")
-    for suffix in SPACINGS:
+    for suffix in sorted(SPACINGS, key=len, reverse=True):
         if words.lower().endswith(f" {suffix.lower()}"):
             words, chosen = words[: -len(suffix)].strip(), suffix
     known = _match(words, SAMPLERS, "sampler-name")

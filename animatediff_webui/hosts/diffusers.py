@@ -1,8 +1,8 @@
 """The diffusers adapter: a plan and a motion module, sampled by an SD1.5 or SDXL pipeline.
 
 The frames of the clip are the pipeline's batch. The pipeline does what it always does (timesteps, guidance,
-the sampler's step), on the CPU; the UNet it calls is a `WindowedUNet`, which runs the real one window by window
-where that one is. So the memory of the device does not grow with the clip.
+the sampler's step), on the CPU; the UNet it calls is a `WindowedUNet`, which runs the real one window by
+window, where that one is. So the memory of the device does not grow with the clip.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SamplingStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the frames are told: embeddings of a track's distinct prompts, `p n c`, and SDXL's pooled, `p c`."""
+    """What the frames are told: embeddings of a track's prompts, `p n c`, and SDXL's pooled ones, `p c`."""
 
     track: PromptTrack
     tokens: torch.Tensor
@@ -90,8 +90,8 @@ class Sampled:
 class WindowedUNet(nn.Module):
     """Stands in for a pipeline's UNet: a batch of whole clips in, the real UNet called window by window.
 
-    The pipeline hands over marks (POSITIVE, NEGATIVE) in place of embeddings; what a window's rows are told is
-    looked up here, so that embeddings of all frames never exist at once, whatever groups a call has.
+    The pipeline hands over marks (POSITIVE, NEGATIVE) in place of embeddings; what a window's rows are told
+    is looked up here, so that embeddings of all frames never exist at once, whatever groups a call has.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ def sample(
 
 
 def replaced_betas(scheduler_class: Any, config: Any, schedule: BetaSchedule | None, **options: Any) -> Any:
-    """A scheduler with a motion module's betas (None: the checkpoint's own) and the checkpoint's prediction type.
+    """A scheduler of the checkpoint's configuration, but with a motion module's betas (None: its own).
 
     (Any: diffusers' schedulers, their configuration and options.)
     """

@@ -25,3 +25,8 @@ def module_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def animator(checkpoint, module_file) -> Animator:
     return Animator(checkpoint=checkpoint, motion_module=module_file)
+
+
+@pytest.fixture(scope="session")
+def still_animator(checkpoint) -> Animator:
+    return Animator(checkpoint=checkpoint, motion_module="none")

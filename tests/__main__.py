@@ -1,0 +1,63 @@
+"""`python3 tests`: makes the project's own `.venv`, then checks style, types and imports, and runs the tests.
+
+`--slow` adds the tests that take minutes. Other arguments go to pytest, which then runs alone:
+`python3 tests tests/core -k windows`.
+"""
+
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036 (older ones get as far as this)
+    sys.exit("This needs Python 3.10 or newer, but is %d.%d: install a newer one." % sys.version_info[:2])  # noqa: UP031
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = str(ROOT / "tests")
+# Run by path, Python looks for modules in this folder first; the packages are one level up.
+sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry not in (HERE, str(ROOT)))]
+
+from standalone import environment  # noqa: E402 (the path is needed first)
+
+CHECKS = {
+    "ruff": ["-m", "ruff", "check", "--quiet"],
+    "pyright": ["-m", "pyright"],
+    "import-linter": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run everything, or, with arguments for pytest, pytest alone; 1 if anything failed."""
+    try:
+        python = environment.prepare(environment.DEVELOPMENT)
+    except environment.SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    os.chdir(ROOT)
+    chosen = [argument for argument in arguments if argument != "--slow"]
+    checks = {} if chosen else CHECKS
+    failed = [name for name, command in checks.items() if not _passes(python, name, command)]
+    if failed:
+        print(f"FAILED: {', '.join(failed)} (see above); the tests:", flush=True)
+    marker = [] if "--slow" in arguments else ["-m", "not slow"]
+    status = subprocess.call([str(python), "-m", "pytest", "-q", *marker, *chosen], env=_environment(python))
+    return 1 if status or failed else 0
+
+
+def _passes(python: Path, name: str, command: list[str]) -> bool:
+    started = time.monotonic()
+    status = subprocess.call([str(python), *command], env=_environment(python))
+    print(f"{name}: {'FAILED' if status else 'passed'} in {time.monotonic() - started:.0f} s", flush=True)
+    return status == 0
+
+
+def _environment(python: Path) -> dict[str, str]:
+    """As an activated environment has it: tools find one another, and the project's packages, by PATH."""
+    paths = os.pathsep.join((str(python.parent), os.environ.get("PATH", "")))
+    return {**os.environ, "PATH": paths, "PYTHONPATH": str(ROOT), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

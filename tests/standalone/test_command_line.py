@@ -1,0 +1,134 @@
+"""The command line as a user meets it: exit codes, sentences, files."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from animatediff_webui.core.parameters import FIELDS
+from animatediff_webui.media import read_frames, read_infotext
+from standalone.command_line import main
+from standalone.options import build_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+START = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from standalone.command_line import main; "
+
+
+@pytest.fixture
+def models(checkpoint, module_file) -> list[str]:
+    return ["--checkpoint", str(checkpoint), "--model", str(module_file), "--steps", "2", "--seed", "7"]
+
+
+def written(folder: Path, suffix: str) -> Path:
+    (path,) = folder.rglob(f"*{suffix}")
+    return path
+
+
+def test_options_hold_every_animation_parameter_but_those_of_the_page():
+    options = {action.dest for action in build_parser("generate")._actions}
+    assert {field.name for field in FIELDS} - options <= {"enable"}
+
+
+def test_generate_writes_gif_and_mp4_and_says_what_they_hold(models, tmp_path, capsys):
+    assert main(["a red circle", *models, "--output", str(tmp_path), "--video-length", "16"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [Path(line.split("  ")[0]).suffix for line in lines] == [".gif", ".mp4"]
+    assert all("16 frames, 64 x 64, 8 fps, 2.00 s, seed 7" in line for line in lines)
+    assert len(list(read_frames(written(tmp_path, ".gif")))) == 16
+    infotext = read_infotext(written(tmp_path, ".mp4"))
+    assert infotext is not None
+    assert infotext.startswith("a red circle\n")
+    assert "Seed: 7" in infotext
+
+
+def test_generate_with_fewer_frames_than_a_window_keeps_the_others_as_pngs(models, tmp_path):
+    asked = ["--video-length", "4", "--batch-size", "6", "--format", "GIF"]
+    assert main(["a circle", *models, *asked, "--output", str(tmp_path)]) == 0
+    assert len(list(read_frames(written(tmp_path, ".gif")))) == 4
+    assert len(list(tmp_path.rglob("*-beyond/*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["a circle", "--fps", "-1"], "fps is -1"),
+        (["a circle", "--steps", "0"], "steps is 0"),
+        (["a circle", "--sampler-name", "Best"], "must be one of: Euler"),
+        (["a circle", "--width", "65"], "multiple of 8"),
+        (["a circle", "--format", "DOC"], "must be a list of GIF"),
+        (["a circle", "--video-source", "a.mp4"], "not possible in standalone yet"),
+        (["0: a\n99: b"], "past the last frame (15)"),
+        (["a <lora:nowhere:1>"], "There is no LoRA nowhere"),
+        ([" "], "The prompt is empty"),
+    ],
+)
+def test_generate_with_a_users_mistake_says_so_and_exits_2(arguments, sentence, models, capsys):
+    assert main([arguments[0], *models, *arguments[1:]]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert sentence in error
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--model", "--vae", "--lora"])
+def test_generate_with_a_missing_file_names_it_and_exits_2(option, models, tmp_path, capsys):
+    missing = str(tmp_path / "missing.safetensors")
+    assert main(["a circle", *models, option, missing]) == 2
+    assert missing in capsys.readouterr().err
+
+
+def test_generate_with_an_unknown_option_exits_2(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["a circle", "--no-such-option"])
+    assert stopped.value.code == 2
+
+
+def test_generate_with_a_failure_of_ours_exits_1_and_verbose_shows_where(models, monkeypatch, capsys):
+    def fail(*_args, **_keywords):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("standalone.animator.sample", fail)
+    assert main(["a circle", *models]) == 1
+    assert "this should not happen (ZeroDivisionError" in capsys.readouterr().err
+    assert main(["a circle", *models, "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_plan_writes_a_table_and_a_picture_without_sampling(models, tmp_path, capsys):
+    prompt = "0: a red circle\n20: a blue circle"
+    assert main(["plan", prompt, *models, "--video-length", "40", "--output", str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "40 generated" in table
+    assert "20" in table
+    assert (tmp_path / "plan.png").stat().st_size > 1000
+    assert not list(tmp_path.rglob("*.gif"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_generate_interrupted_saves_the_clip_so_far_and_says_so(models, tmp_path):
+    command = [sys.executable, "-c", f"{START} sys.exit(main(sys.argv[1:]))", "a circle", *models]
+    short = ["--steps", "1000", "--video-length", "4", "--batch-size", "4", "--output", str(tmp_path)]
+    process = subprocess.Popen([*command, *short], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    seen = ""
+    while "2/1000" not in seen and len(seen) < 100_000:
+        seen += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(60) == 130
+    assert "Stopped at step" in rest
+    assert len(list(read_frames(written(tmp_path, ".gif")))) == 4
+
+
+def test_help_answers_without_loading_torch():
+    code = f"{START} import atexit; atexit.register(lambda: print('torch' in sys.modules)); main(['--help'])"
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--closed-loop" in done.stdout
+    assert done.stdout.endswith("False\n")
+    assert time.monotonic() - started < 30

@@ -1,86 +1,79 @@
 """The WebUI's door: wiring only."""
 
+from __future__ import annotations
+
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from modules import extensions, script_callbacks, scripts, shared
 
 import motion_module
 
 FOLDER = Path(scripts.basedir()).resolve()
-others = [
-    extension.name
-    for extension in extensions.active()
-    if (Path(extension.path) / "scripts" / "animatediff_mm.py").is_file()
-    and Path(extension.path).resolve() != FOLDER
-]
-if others:
-    print(
-        f"*** Two AnimateDiff extensions are active: disable {', '.join(others)} and restart.",
-        file=sys.stderr,
-    )
 
-# Another AnimateDiff extension that was loaded before this one owns the name.
+
+def find_other_extensions() -> list[str]:
+    """Other AnimateDiff extensions that are active, whatever their folders are called."""
+    folders = {active.name: Path(active.path) for active in extensions.active()}
+    return [
+        name
+        for name, path in folders.items()
+        if path.resolve() != FOLDER and (path / "scripts" / "animatediff_mm.py").is_file()
+    ]
+
+
+if others := find_other_extensions():
+    print(f"*** Two AnimateDiff extensions are active: disable {' and '.join(others)}.", file=sys.stderr)
+
+# One that was loaded before this one owns the name.
 if FOLDER in Path(motion_module.__file__).resolve().parents:
-    try:
-        from animatediff_webui.ui import settings, xyz
-        from animatediff_webui.ui.accordion import build_accordion
-        from animatediff_webui.ui.infotext import infotext_fields
-    except ImportError:
-        import gradio as gr
-        from types import SimpleNamespace as NS
-        from animatediff_webui.core.parameters import FIELDS
-        settings, xyz = NS(on_ui_settings=lambda: None), NS(register_axes=lambda: None)
-        infotext_fields = lambda components: []
-        build_accordion = lambda is_img2img, extension: [gr.State(False), *[gr.State(None) for _ in FIELDS[1:]]]
-
     from animatediff_webui.hosts.a1111_api import add_routes
     from animatediff_webui.hosts.a1111_batch import take_over_batches
     from animatediff_webui.hosts.a1111_extension import Extension
+    from animatediff_webui.ui import settings, xyz
+    from animatediff_webui.ui.accordion import build_accordion
+    from animatediff_webui.ui.infotext import infotext_fields
 
     # sd-webui-controlnet finds these by name, once they are imported.
-    for name in ("animatediff_utils", "animatediff_mm", "animatediff_i2ibatch"):
-        import_module(f"scripts.{name}")
-
+    doors = [import_module(f"scripts.animatediff_{name}") for name in ("utils", "mm", "i2ibatch")]
     extension = Extension(FOLDER)
 
+    # The host's classes and requests cannot be imported where types are checked: Any.
     class AnimateDiffScript(scripts.Script):
         """Hands the host's callbacks on."""
 
-        def title(self):
+        def title(self) -> str:
             return "AnimateDiff"
 
-        def show(self, is_img2img):
+        def show(self, is_img2img: bool) -> Any:
             return scripts.AlwaysVisible
 
-        def ui(self, is_img2img):
+        def ui(self, is_img2img: bool) -> list[Any]:
             components = build_accordion(is_img2img, extension)
             self.infotext_fields = infotext_fields(components)
             return components
 
-        def before_process(self, p, *args):
+        def before_process(self, p: Any, *args: Any) -> None:
             extension.before_process(p, args)
 
-        def before_process_batch(self, p, *args, batch_number=0, **kwargs):
+        def before_process_batch(self, p: Any, *args: Any, batch_number: int, **kwargs: Any) -> None:
             extension.before_process_batch(p, batch_number)
 
-        def process_batch(self, p, *args, **kwargs):
+        def process_batch(self, p: Any, *args: Any, **kwargs: Any) -> None:
             extension.process_batch(p)
 
-        def postprocess(self, p, processed, *args):
+        def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
             extension.postprocess(p, processed)
 
-        def controlnet_argument(self, p):
+        def controlnet_argument(self, p: Any) -> Any:
             return extension.controlnet_argument(p, p.script_args[self.args_from : self.args_to])
 
-    def is_animation(p):
-        answer = import_module("scripts.animatediff_utils").get_animatediff_arg(p)
-        return answer is not None and answer.enable
+    def add_api(demo: Any, app: Any) -> None:
+        add_routes(app, extension.modules, getattr(shared.cmd_opts, "api_auth", None))
 
-    script_callbacks.on_app_started(
-        lambda demo, app: add_routes(app, extension.modules, getattr(shared.cmd_opts, "api_auth", None))
-    )
+    script_callbacks.on_app_started(add_api)
     script_callbacks.on_ui_settings(settings.on_ui_settings)
     script_callbacks.on_before_ui(xyz.register_axes)
-    script_callbacks.on_script_unloaded(take_over_batches(is_animation))
+    script_callbacks.on_script_unloaded(take_over_batches())

@@ -12,13 +12,14 @@ from PIL import Image, ImageOps
 from ..core.errors import UserError
 from .a1111_api import AnimateDiffError
 from .a1111_modules import natural_key
+from .controlnet import find_run
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 # `p` is the host's request, whose class cannot be imported where types are checked: Any.
 
 
-def take_over_batches(is_ours: Callable[[Any], bool]) -> Callable[[], None]:
+def take_over_batches() -> Callable[[], None]:
     """Let img2img's batch tab make one clip where the request asks for one; returns what undoes it.
 
     The host has no callback for it, so its function is wrapped for as long as the extension is loaded.
@@ -26,7 +27,9 @@ def take_over_batches(is_ours: Callable[[Any], bool]) -> Callable[[], None]:
     original = img2img.process_batch
 
     def process_batch(p: Any, *args: Any, **kwargs: Any) -> Any:
-        return (animate_folder if is_ours(p) else original)(p, *args, **kwargs)
+        argument = find_run(p)
+        is_ours = argument is not None and argument.enable
+        return (animate_folder if is_ours else original)(p, *args, **kwargs)
 
     def undo() -> None:
         if img2img.process_batch is process_batch:

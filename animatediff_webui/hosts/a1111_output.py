@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from ..media import WrittenFile, reserved_stem, write_animation
 from .a1111_settings import Settings
 
 INFO_KEY = "animatediff"
+VIDEO_ATTRIBUTE = "animatediff_video"
+"""Where a picture names the file it is the first frame of."""
 # What browsers animate in an <img>, and the WebUI's gallery with them.
 _SHOWN_AS_PICTURE = ("GIF", "WEBP", "APNG", "AVIF")
 _STILLS = ("PNG", "TXT")
@@ -28,12 +30,21 @@ class Clip:
     frames: tuple[Image.Image, ...]
     infotext: str
     seed: int
+    files: tuple[WrittenFile, ...] = ()
+
+    @property
+    def videos(self) -> list[WrittenFile]:
+        """The animations that were written, without frames, texts and failures."""
+        return [file for file in self.files if file.error is None and file.format not in _STILLS]
+
+
+Shown = tuple[Any, str]
+"""An entry of the host's gallery, and its infotext. (Any: a picture, or base64.)"""
 
 
 def write_clip(clip: Clip, plan: Plan, folder: Path, settings: Settings, infotext: str) -> list[WrittenFile]:
     """Write a clip in the order of the formats asked for; `Frame`, which is no file, is left out."""
     formats = [name for name in plan.formats if name != "Frame"]
-    moving = [name for name in formats if name != "PNG"]
     played = [clip.frames[index] for index in plan.played_frames if index < len(clip.frames)]
     common: dict[str, Any] = {
         "fps": plan.fps,
@@ -42,67 +53,55 @@ def write_clip(clip: Clip, plan: Plan, folder: Path, settings: Settings, infotex
         "options": settings.writer,
     }
     with reserved_stem(folder, clip.seed, plan.parameters.output.request_id) as stem:
-        written = write_animation(played, stem, moving, **common)
+        written = write_animation(played, stem, [name for name in formats if name != "PNG"], **common)
         if "PNG" in formats and settings.frames_beside_video:
             written += write_animation(clip.frames, stem, ["PNG"], **common)
-    order = {name: position for position, name in enumerate(formats)}
-    return sorted(written, key=lambda file: order[file.format])
+    return sorted(written, key=lambda file: formats.index(file.format))
 
 
-def api_images(clips: Sequence[Clip], written: Sequence[Sequence[WrittenFile]], plan: Plan) -> list[Any]:
-    """What `images` holds: each clip's videos as base64 in the order of `format`, and its frames if asked for."""
-    images: list[Any] = []
-    for clip, files in zip(clips, written, strict=True):
-        videos = [base64.b64encode(file.path.read_bytes()).decode("ascii") for file in videos_of(files)]
-        images += videos
-        if "Frame" in plan.formats or not videos:
-            images += clip.frames
-    return images
+def api_images(clip: Clip, plan: Plan) -> list[Shown]:
+    """What a client gets: the videos as base64 in the order of `format`, and the frames if it asked for them."""
+    videos = [base64.b64encode(file.path.read_bytes()).decode("ascii") for file in clip.videos]
+    frames = clip.frames[: plan.video_frames] if "Frame" in plan.formats or not videos else ()
+    return [(image, clip.infotext) for image in (*videos, *frames)]
 
 
-def page_images(clips: Sequence[Clip], written: Sequence[Sequence[WrittenFile]], plan: Plan) -> list[Any]:
-    """What the gallery shows: the animations that it can, by their paths; without any, the frames."""
-    images: list[Any] = []
-    for clip, files in zip(clips, written, strict=True):
-        shown = [str(file.path) for file in videos_of(files) if file.format in _SHOWN_AS_PICTURE]
-        images += shown
-        if "Frame" in plan.formats or not shown:
-            images += clip.frames
-    return images
+def page_images(clip: Clip, plan: Plan) -> list[Shown]:
+    """What the gallery and grids get: pictures, of which those that are a video's first frame say so.
+
+    The host shows a picture's file where it is saved already, so the gallery animates what browsers can.
+    """
+    covers = [cover(clip.frames[0], file) for file in clip.videos]
+    moving = [image for image in covers if hasattr(image, "already_saved_as")]
+    frames = clip.frames[: plan.video_frames] if "Frame" in plan.formats or not covers else ()
+    return [(image, clip.infotext) for image in (*(moving or covers[:1]), *frames)]
 
 
-def infotexts_of(clips: Sequence[Clip], images: Sequence[Any]) -> list[str]:
-    """One infotext for each entry of `images`: a frame's own clip's, and for videos the clips' in turn."""
-    by_frame = {id(frame): clip.infotext for clip in clips for frame in clip.frames}
-    per_clip = max(1, len(images) // max(1, len(clips)))
-    return [
-        by_frame.get(id(image), clips[min(index // per_clip, len(clips) - 1)].infotext)
-        for index, image in enumerate(images)
-    ]
+def cover(frame: Image.Image, video: WrittenFile) -> Image.Image:
+    """A copy of the first frame that stands for the video."""
+    image = frame.copy()
+    setattr(image, VIDEO_ATTRIBUTE, str(video.path))
+    if video.format in _SHOWN_AS_PICTURE:
+        image.already_saved_as = str(video.path)  # type: ignore[attr-defined]  (the host's convention)
+    return image
 
 
-def videos_of(files: Sequence[WrittenFile]) -> list[WrittenFile]:
-    """The animations that were written, without frames, texts and failures."""
-    return [file for file in files if file.error is None and file.format not in _STILLS]
-
-
-def described_files(written: Sequence[Sequence[WrittenFile]], folder: Path) -> list[dict[str, Any]]:
+def described_files(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """Every file's clip, format, name and MIME type, or why it is missing. (Any: JSON.)"""
     return [
         {
-            "clip": clip,
+            "clip": number,
             "format": file.format,
             "mime": file.mime,
             "name": file.path.name,
             "path": str(file.path),
             "error": file.error,
         }
-        for clip, files in enumerate(written)
-        for file in files
+        for number, clip in enumerate(clips)
+        for file in clip.files
     ]
 
 
-def add_to_info(processed: Any, files: list[dict[str, Any]]) -> None:
-    """Put the files' descriptions into `info`, which the host makes by `processed.js()`."""
-    host_js = processed.js
-    processed.js = lambda: json.dumps({**json.loads(host_js()), INFO_KEY: files})
+def with_files(host_js: Callable[[], str], files: list[dict[str, Any]]) -> Callable[[], str]:
+    """What makes the answer's `info`, with the files in it."""
+    return lambda: json.dumps({**json.loads(host_js()), INFO_KEY: files})

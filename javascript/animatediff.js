@@ -54,6 +54,8 @@
         const frames = ours(tab, "module_info")?.querySelector("[data-frames]")?.dataset.frames;
         showHint(tab, "batch_size", frames ?? "16");
         showHint(tab, "fps", String(DEFAULT_FPS));
+        // The host's hint for a button of that name.
+        ours(tab, "format")?.querySelector("[data-testid=block-info][title]")?.removeAttribute("title");
     }
 
     // The checkpoint

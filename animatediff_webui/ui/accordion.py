@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.parameters import FIELDS, NOT_YET, Kind, Parameters
 from ..media import MediaError, read_infotext
 from .checkpoints import chosen_base_model
-from .compatibility import image, row, tool_button, unsaved, uploaded_path, with_script
+from .compatibility import empty_at_zero, image, row, tool_button, unsaved, uploaded_path, with_script
 from .module_info import describe_module
 from .plan_preview import preview_plan, read_prompt_fields, warning_html
 from .widgets import LAYOUT, PREFIX, Group, Widget, WidgetKind, build_widgets
@@ -106,9 +106,10 @@ class _Accordion:
         }
         if widget.kind is WidgetKind.IMAGE:
             return image(**common, height=240)
-        common |= {"value": widget.value, "info": widget.info}
+        common |= {"value": widget.value, "info": widget.info or None}
         if widget.kind is WidgetKind.NUMBER:
-            return gr.Number(**common, precision=0 if widget.is_whole else None, min_width=100)
+            number = gr.Number(**common, precision=0 if widget.is_whole else None, min_width=100)
+            return empty_at_zero(number) if widget.zero_is_empty else number
         if widget.kind is WidgetKind.SLIDER:
             bounds = {"minimum": widget.minimum, "maximum": widget.maximum, "step": widget.step}
             return gr.Slider(**common, **bounds)

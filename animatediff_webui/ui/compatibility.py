@@ -45,6 +45,13 @@ def image(**arguments: Any) -> Any:
     return gr.Image(type="pil", **source, **arguments)
 
 
+def empty_at_zero(number: Any) -> Any:
+    """A number whose 0 is read as empty: gradio 3 shows empty ones as 0, and sends that."""
+    read = number.preprocess
+    number.preprocess = lambda payload: read(payload) or None
+    return number
+
+
 def unsaved(component: Any) -> Any:
     """A component that the host leaves out of ui-config.json."""
     component.do_not_save_to_config = True

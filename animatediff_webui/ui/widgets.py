@@ -30,7 +30,10 @@ class WidgetKind(Enum):
 
 @dataclass(frozen=True)
 class Widget:
-    """One parameter on the page. `choices` are texts: gradio and ui-config.json compare them as such."""
+    """One parameter on the page. `choices` are texts: gradio and ui-config.json compare them as such.
+
+    `zero_is_empty`: gradio 3 shows 0 where a number is empty, so that 0 stands for the default.
+    """
 
     name: str
     kind: WidgetKind
@@ -42,6 +45,7 @@ class Widget:
     step: float | None = None
     choices: tuple[str, ...] = ()
     interactive: bool = True
+    zero_is_empty: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -72,7 +76,9 @@ PROMPT_TRAVEL_NOTE = (
 FIRST_FRAME_NOTE = "The first frame is the picture in this tab."
 
 LAYOUT: tuple[Group, ...] = (
-    Group(None, (("model",), ("enable", "format"), ("video_length", "fps", "loop_number"), ("closed_loop",))),
+    Group(
+        None, (("enable",), ("model",), ("format",), ("video_length", "fps", "loop_number"), ("closed_loop",))
+    ),
     Group(
         "First and last frame",
         (("latent_power", "latent_scale"), ("last_frame",), ("latent_power_last", "latent_scale_last")),
@@ -123,19 +129,29 @@ def _build_widget(field: Field, value: Value, modules: list[str], refused: bool)
         value = value or next(iter(modules), None)
     elif kind is WidgetKind.TEXTBOX:
         value = value or ""
-    lowest = field.minimum if field.above is None else 0
+    number = kind in (WidgetKind.NUMBER, WidgetKind.SLIDER)
+    zero_is_empty = number and field.default is None
     return Widget(
         field.name,
         kind,
         field.label,
-        f"{_LATER} {field.help}" if refused else field.help,
+        _info(field, refused, zero_is_empty),
         value,
-        minimum=lowest,
+        minimum=field.minimum if field.above is None else 0,
         maximum=field.maximum,
         step=1 if field.kind is Kind.INTEGER else 0.01,
         choices=choices,
         interactive=not refused,
+        zero_is_empty=zero_is_empty,
     )
+
+
+def _info(field: Field, refused: bool, zero_is_empty: bool) -> str:
+    """The short help below a widget; the motion module has a line of its own."""
+    if field.kind is Kind.MODEL:
+        return ""
+    text = field.help.replace("Empty:", "0:") if zero_is_empty else field.help
+    return f"{_LATER} {text}" if refused else text
 
 
 def _widget_kind(field: Field) -> WidgetKind:

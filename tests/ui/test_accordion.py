@@ -53,6 +53,14 @@ def test_accordion_untouched_asks_for_the_defaults(host):
     assert parameters == parse_parameters({"model": "sub/mm.safetensors"})
 
 
+def test_accordion_reads_zero_in_an_empty_number_as_empty(host):
+    _, components = build(False, host)
+    by_name = {field.name: component for field, component in zip(FIELDS, components, strict=True)}
+    assert by_name["fps"].preprocess(0) is None
+    assert by_name["fps"].preprocess(12.5) == 12.5
+    assert by_name["overlap"].preprocess(0) == 0
+
+
 def test_accordion_hides_first_and_last_frame_in_txt2img(host):
     def is_seen(component):
         while component is not None:
@@ -80,7 +88,8 @@ def test_pasting_restores_every_parameter_of_an_infotext(host):
     _, components = build(False, host)
     asked = parse_parameters(
         {"enable": True, "model": "sub/mm.safetensors", "fps": 12.5, "format": ["MP4", "PNG"],
-         "reverse": [0, 2], "closed_loop": "A", "batch_size": 24, "overlap": 5, "freeinit_enable": True, "request_id": "a-1"}
+         "reverse": [0, 2], "closed_loop": "A", "batch_size": 24, "overlap": 5,
+         "freeinit_enable": True, "request_id": "a-1"}
     )  # fmt: skip
     params = {"AnimateDiff": format_value(asked)}
     values = {component.elem_id: read(params) for component, read in infotext_fields(components)}

@@ -130,7 +130,7 @@ def detect_spec(keys: OfficialKeys, name: str, family: str = "") -> MotionModule
         keys.naming,
         layout.has_mid_block,
         layout.max_frames if layout.stored_positions else None,
-        PIA_CHANNELS if conv_in is not None and conv_in.shape[1] == PIA_CHANNELS else 0,
+        PIA_CHANNELS if conv_in is not None and conv_in.shape[1:2] == (PIA_CHANNELS,) else 0,
         name,
     )
     row = find_family(traits, family)

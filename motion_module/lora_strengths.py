@@ -125,7 +125,9 @@ def _build_hook(
     shortest = min(len(addition.strengths) for addition in additions)
 
     def add(_linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        nonlocal down, up
         (tokens,) = args
+        down, up = down.to(tokens), up.to(tokens)  # once, where the module was moved
         frames = list(runtime.frame_indices)
         if max(frames) >= shortest:
             raise MotionModuleError(
@@ -133,7 +135,6 @@ def _build_hook(
                 "give a strength for each frame."
             )
         scales = torch.cat([column[frames] for column in columns], dim=1).to(tokens)
-        low = F.linear(tokens, down.to(tokens)) * scales
-        return output + F.linear(low, up.to(tokens))
+        return output + F.linear(F.linear(tokens, down) * scales, up)
 
     return add

@@ -125,7 +125,8 @@ class TemporalTransformer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """`(b f) c h w` -> the addition, as a view `b f c h w`."""
         num_frames, (height, width) = self.runtime.count_frames(hidden), hidden.shape[2:]
-        tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames)
+        # Contiguous, because one clip's rearrangement is a view, which the linear layers are slow on.
+        tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames).contiguous()
         chunks = tokens.split(self.runtime.rows_at_once(tokens))
         outputs = [self.transform(chunk) for chunk in chunks]
         tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs)

@@ -22,13 +22,14 @@
 
     window.animatediffWithCheckpoint = (model) => [model, checkpointTitle()];
 
+    // `values` are an event's inputs, and then its outputs; the first input is a place for this text.
     window.animatediffWithPrompts = (tab, values) => {
         const page = {
             prompt: fieldText(`#${tab}_prompt`),
             negative_prompt: fieldText(`#${tab}_neg_prompt`),
             steps: find(`#${tab}_steps input[type=number]`)?.value ?? "",
         };
-        return [...values.slice(0, -1), JSON.stringify(page)];
+        return [JSON.stringify(page), ...values.slice(1)];
     };
 
     // The host's own paste button restores everything, from the text in the prompt.

@@ -204,13 +204,13 @@ class _Accordion:
         sent = [field for field in FIELDS if field.kind not in (Kind.IMAGE, Kind.PATH)]
         page = unsaved(gr.Textbox(visible=False, elem_id=self._id("page")))
 
-        def show(*values: Any) -> tuple[str, Any]:
+        def show(page_fields: str, *values: Any) -> tuple[str, Any]:
             named = {field.name: value for field, value in zip(sent, values, strict=False)}
-            return self._preview(named, values[-1]), gr.update(visible=True)
+            return self._preview(named, page_fields), gr.update(visible=True)
 
         preview.click(
             show,
-            inputs=[*(self.components[field.name] for field in sent), page],
+            inputs=[page, *(self.components[field.name] for field in sent)],
             outputs=[plan, clear],
             show_progress=False,
             **with_script(f"(...values) => animatediffWithPrompts({self.tab!r}, values)"),

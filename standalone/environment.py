@@ -26,7 +26,7 @@ class SetupError(Exception):
 
 def prepare(requirements: tuple[Path, ...] = RUNTIME, venv: Path = ROOT / ".venv") -> Path:
     """The Python of an environment with `requirements`; installs what is missing, one process at a time."""
-    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = venv / ("Scripts" if os.name == "nt" else "bin") / python_name()
     if is_current(requirements, venv, python):
         return python
     with locked(requirements[0]):
@@ -35,6 +35,11 @@ def prepare(requirements: tuple[Path, ...] = RUNTIME, venv: Path = ROOT / ".venv
             for path in requirements:
                 install(path, venv, python)
     return python
+
+
+def python_name() -> str:
+    """What an environment's interpreter is called on this system."""
+    return "python.exe" if os.name == "nt" else "python"
 
 
 def is_current(requirements: tuple[Path, ...], venv: Path, python: Path) -> bool:
@@ -65,7 +70,7 @@ def install(requirements: Path, venv: Path, python: Path) -> None:
     stamp = _stamp(requirements, venv)
     if stamp.exists():
         return
-    _say(f"Installing {requirements.name} (once; PyTorch is large, later runs start at once)")
+    _say(f"Installing {requirements.name}: this takes some minutes, once; later runs start straight away")
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)]
     if subprocess.call(command, stdout=sys.stderr):
         raise SetupError(

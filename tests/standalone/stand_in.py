@@ -54,8 +54,8 @@ def write_xl_checkpoint(folder: Path, seed: int = 0) -> Path:
         projection_class_embeddings_input_dim=6 * 8 + 16,
     )  # fmt: skip
     pipeline = StableDiffusionXLPipeline(
-        _vae(), CLIPTextModel(_text()), CLIPTextModelWithProjection(_text()), _tokenizer(), _tokenizer(), unet,
-        _scheduler("epsilon"), add_watermarker=False,
+        _vae(), CLIPTextModel(_text()), CLIPTextModelWithProjection(_text()), _tokenizer(), _tokenizer(),
+        unet, _scheduler("epsilon"), add_watermarker=False,
     )  # fmt: skip
     pipeline.save_pretrained(folder)
     return folder

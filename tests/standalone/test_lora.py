@@ -85,7 +85,7 @@ def test_take_tags_removes_them_and_keeps_the_prompt(folder):
 
 @pytest.mark.parametrize("text", ["a <lora:nowhere:1>", "a <lora:pan:much>"])
 def test_take_tags_refuses_unknown_names_and_strengths(text, folder):
-    with pytest.raises(UserError, match="nowhere|much"):
+    with pytest.raises(UserError, match=r"nowhere|much"):
         take_tags(parse_prompt_travel(text, 4), [folder])
 
 

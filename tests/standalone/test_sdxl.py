@@ -35,7 +35,8 @@ def test_generate_agrees_with_the_plain_pipeline_frame_by_frame(still):
     clip = still.generate("a circle", negative_prompt="blue", beta_schedule="checkpoint", **SETTINGS)
     config = still.pipeline.scheduler.config
     scheduler = DPMSolverMultistepScheduler.from_config(config, timestep_spacing="linspace")
-    plain = type(still.pipeline)(**{**still.pipeline.components, "scheduler": scheduler}, add_watermarker=False)
+    parts = {**still.pipeline.components, "scheduler": scheduler}
+    plain = type(still.pipeline)(**parts, add_watermarker=False)
     plain.set_progress_bar_config(disable=True)
     latents = plain(
         ["a circle"] * 6, negative_prompt=["blue"] * 6, num_inference_steps=2, guidance_scale=7.0,

@@ -1,0 +1,90 @@
+"""Stage 5: a motion LoRA, "drift right": low-rank changes to the temporal attention alone, in the official format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn.utils import parametrize
+
+from motion_module import MotionModule
+from standalone.training import scenes
+from standalone.training.motion import Frozen, motion_loss, pick_frames
+from standalone.training.optimizer import Trainer
+
+PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+class LowRankChange(nn.Module):
+    """weight -> weight + up @ down; nothing at first."""
+
+    def __init__(self, weight: torch.Tensor, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(rank, weight.shape[1]) / rank)
+        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank))
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight + self.up @ self.down
+
+
+@contextmanager
+def changed_attention(module: MotionModule, rank: int) -> Iterator[dict[str, LowRankChange]]:
+    """Inside, the temporal attention's projections carry trainable changes, by their official names."""
+    layers = {name: layer for name, layer in module.named_modules() if name.endswith(PROJECTIONS)}
+    changes = {name: LowRankChange(layer.weight, rank) for name, layer in layers.items()}
+    for name, layer in layers.items():
+        parametrize.register_parametrization(layer, "weight", changes[name])
+    try:
+        yield changes
+    finally:
+        for layer in layers.values():
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+
+
+def draw_drifting_clips(
+    rng: np.random.Generator, frozen: Frozen, count: int, frames: np.ndarray
+) -> tuple[torch.Tensor, list[str]]:
+    """Clips that move right although their captions say "still" or nothing of motion."""
+    drawn = [replace(scenes.draw_scene(rng), motion="still") for _ in range(count)]
+    clips = [
+        frozen.code.encode(scenes.draw_frames(s, scenes.draw_path("right", rng), frames / (scenes.NUM_FRAMES - 1)))
+        for s in drawn
+    ]
+    return torch.stack(clips), [scenes.write_caption(s, rng) for s in drawn]
+
+
+def train_lora(
+    folder: Path, module: MotionModule, save: Path, *, steps: int, batch: int, num_frames: int, rank: int = 4
+) -> None:
+    """Train the LoRA against the finished module and write it as fp16 safetensors."""
+    torch.manual_seed(9)
+    rng = np.random.default_rng(9)
+    frozen = Frozen.load(folder)
+    module.requires_grad_(False)
+    with changed_attention(module, rank) as changes:
+        trainer = Trainer(nn.ModuleList(changes.values()), steps, muon=0.01, adam=1e-3)
+        losses: list[float] = []
+        for step in range(steps):
+            frames = pick_frames(rng, num_frames)
+            clean, captions = draw_drifting_clips(rng, frozen, batch, frames)
+            loss = motion_loss(frozen, module, clean, captions, frames, high=0.9)
+            trainer.step(loss)
+            losses.append(loss.item())
+            if step % 25 == 24:
+                print(f"lora {step + 1}: loss {np.mean(losses[-25:]):.5f}", flush=True)
+    save.parent.mkdir(parents=True, exist_ok=True)
+    save_file(dict(_official_weights(changes)), save)
+
+
+def _official_weights(changes: dict[str, LowRankChange]) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, change in changes.items():
+        block, projection = name.removesuffix(".0").rsplit(".", 1)
+        for part in ("down", "up"):
+            weight = getattr(change, part).detach().half().contiguous()
+            yield f"{block}.processor.{projection}_lora.{part}.weight", weight

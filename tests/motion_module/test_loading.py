@@ -184,13 +184,3 @@ def test_different_encodings_of_two_attentions_do_not_become_one(tmp_path):
     with pytest.raises(MotionModuleError, match="they differ"):
         write_motion_module(module_of(V1), tmp_path / "mm.safetensors", naming=DIFFUSERS)
     assert not list(tmp_path.iterdir())
-
-
-def test_diffusers_loads_what_is_written_under_its_names(tmp_path):
-    from diffusers import MotionAdapter
-    from safetensors.torch import load_file
-
-    module = module_of(BY_FILE["motion-adapter-v1-5-2"])
-    write_motion_module(module, tmp_path / "mm.safetensors", naming=DIFFUSERS)
-    adapter = MotionAdapter(block_out_channels=module.spec.widths)
-    adapter.load_state_dict(load_file(tmp_path / "mm.safetensors"), strict=True)

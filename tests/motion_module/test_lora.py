@@ -10,6 +10,7 @@ from motion_module import (
     NotAMotionLoraError,
     Site,
     build_motion_lora,
+    build_motion_module,
     injected,
     load_motion_lora,
     motion_loras,
@@ -116,8 +117,6 @@ def module_with_added(*loras):
     for tensors, strength in loras:
         for layer, delta in build_motion_lora(tensors).temporal.items():
             weights[f"{layer}.weight"] += strength * delta.up @ delta.down
-    from motion_module import build_motion_module
-
     return build_motion_module(weights)
 
 
@@ -243,18 +242,6 @@ def test_domain_adapter_is_offered_to_the_host_under_diffusers_names():
     before = fingerprint_of(module)
     with motion_loras(module, [(adapter, 1.0)]):
         assert_same(before, fingerprint_of(module))
-
-
-def test_domain_adapter_loads_into_diffusers():
-    from tests.motion_module.test_injection import diffusers_unet
-
-    unet = diffusers_unet(SD15)
-    tensors = random_tensors(domain_adapter(RANK, SD15.widths, SD15.context_dim))
-    weights = peft_state_dict(build_motion_lora(tensors))
-    unet.load_lora_adapter({key.removeprefix("unet."): value for key, value in weights.items()}, prefix=None)
-    layer = unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_q
-    key = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.up.weight"
-    assert layer.lora_B["default_0"].weight.equal(tensors[key])
 
 
 def test_lora_with_spatial_keys_is_parted():

@@ -71,7 +71,7 @@ def test_prepare_from_two_threads_installs_once(requirements, installs, tmp_path
 def test_prepare_after_a_failure_goes_on_where_it_stopped(requirements, installs, tmp_path, monkeypatch):
     environment.prepare(requirements[:1], tmp_path / "venv")
     with monkeypatch.context() as offline:
-        offline.setattr(environment.subprocess, "call", lambda command, **_keywords: int("install" in command))
+        offline.setattr(environment.subprocess, "call", lambda command, **_: int("install" in command))
         with pytest.raises(environment.SetupError, match="check the network connection"):
             environment.prepare(requirements, tmp_path / "venv")
     environment.prepare(requirements, tmp_path / "venv")

@@ -74,8 +74,8 @@ class AnimationRun:
         """Choose the motion module and make the request as large as the clip. Raises the user's errors."""
         self.parameters, self.settings = parameters, settings
         refuse_unsupported(self.parameters, "the WebUI")
-        name, _ = self.modules.find(self.parameters.model)
-        self.module = self.modules.load(name, devices.dtype_unet)
+        self.module = self.modules.load(self.parameters.model, devices.dtype_unet)
+        name = self.module.name
         self.plan = self._make_plan("", "")
         self.argument = build_argument(parameters, self.plan)
         self._reshape_request()

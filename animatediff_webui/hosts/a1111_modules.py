@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from motion_module import MotionModule, load_motion_module
+from motion_module import MotionModule, NotAMotionModuleError, load_motion_module
 
 from ..core.errors import UserError
 
@@ -37,6 +37,7 @@ class ModuleLibrary:
         self._folders, self._hash_file = folders, hash_file
         self._loaded: tuple[object, MotionModule] | None = None
         self._hashes: dict[object, str | None] = {}
+        self._others: set[object] = set()  # files that are no motion modules
 
     def paths(self) -> dict[str, Path]:
         """Name in the list -> file, in natural order; a name that two folders have is the first one's."""
@@ -56,10 +57,7 @@ class ModuleLibrary:
         """The listed name and the file that `name` means; None is the first in the list. Raises UserError."""
         paths = self.paths()
         if not paths:
-            places = ", ".join(str(folder) for folder in self._folders())
-            raise UserError(
-                f"There is no motion module: download one, such as v3_sd15_mm.ckpt, and put it into {places}."
-            )
+            raise self._nothing_found()
         if name is None:
             return next(iter(paths.items()))
         wanted = _HASH_BEHIND.sub("", name).replace("\\", "/")
@@ -70,15 +68,36 @@ class ModuleLibrary:
         close = difflib.get_close_matches(wanted, paths, n=3, cutoff=0.3) or list(paths)[:3]
         raise UserError(f"There is no motion module {name!r}: choose another, such as {', '.join(close)}.")
 
+    def _nothing_found(self) -> UserError:
+        places = ", ".join(str(folder) for folder in self._folders())
+        return UserError(
+            f"There is no motion module: download one, such as v3_sd15_mm.ckpt, and put it into {places}."
+        )
+
     def load(self, name: str | None, dtype: torch.dtype | None = None) -> MotionModule:
-        """The motion module of that name, from memory if it was the last one. Raises MotionModuleError too."""
-        listed, path = self.find(name)
+        """The motion module of that name, from memory if it was the last one; its `name` is the listed one.
+
+        None is the first file in the list that is a motion module. Raises UserError and MotionModuleError.
+        """
+        if name is not None:
+            return self._load(*self.find(name), dtype)
+        for listed, path in self.paths().items():
+            stamp = (path, *_stamp(path))
+            if stamp in self._others:
+                continue
+            try:
+                return self._load(listed, path, dtype)
+            except NotAMotionModuleError:
+                self._others.add(stamp)
+        raise self._nothing_found()
+
+    def _load(self, listed: str, path: Path, dtype: torch.dtype | None) -> MotionModule:
         key = (path, _stamp(path), dtype)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = None  # first, so that two never are in memory
             module = load_motion_module(path, dtype=dtype)
             module.name = listed
-            self._loaded = (key, module.eval().requires_grad_(False))
+            self._loaded = (key, module)
         return self._loaded[1]
 
     def short_hash(self, name: str) -> str | None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
@@ -42,6 +42,20 @@ Shown = tuple[Any, str]
 """An entry of the host's gallery, and its infotext. (Any: a picture, or base64.)"""
 
 
+class EncodedVideo(str):
+    """A video as base64, which hosts from 1.7 on return as it is; earlier ones save it as if it were a picture."""
+
+    mode = "RGB"
+
+    @property
+    def info(self) -> dict[str, str]:
+        return {}
+
+    def save(self, file: IO[bytes], *args: Any, **kwargs: Any) -> None:
+        """What the host will encode again. (Any: a picture's options.)"""
+        file.write(base64.b64decode(self))
+
+
 def write_clip(clip: Clip, plan: Plan, folder: Path, settings: Settings, infotext: str) -> list[WrittenFile]:
     """Write a clip in the order of the formats asked for; `Frame`, which is no file, is left out."""
     formats = [name for name in plan.formats if name != "Frame"]
@@ -61,7 +75,9 @@ def write_clip(clip: Clip, plan: Plan, folder: Path, settings: Settings, infotex
 
 def api_images(clip: Clip, plan: Plan) -> list[Shown]:
     """What a client gets: the videos as base64 in the order of `format`, and the frames if it asked for them."""
-    videos = [base64.b64encode(file.path.read_bytes()).decode("ascii") for file in clip.videos]
+    videos = [
+        EncodedVideo(base64.b64encode(file.path.read_bytes()).decode("ascii")) for file in clip.videos
+    ]
     frames = clip.frames[: plan.video_frames] if "Frame" in plan.formats or not videos else ()
     return [(image, clip.infotext) for image in (*videos, *frames)]
 
@@ -94,7 +110,7 @@ def described_files(clips: Sequence[Clip]) -> list[dict[str, Any]]:
             "format": file.format,
             "mime": file.mime,
             "name": file.path.name,
-            "path": str(file.path),
+            "path": str(file.path.absolute()),
             "error": file.error,
         }
         for number, clip in enumerate(clips)

@@ -1,0 +1,6 @@
+class HTTPBasic:
+    pass
+
+
+class HTTPBasicCredentials:
+    username = password = ""

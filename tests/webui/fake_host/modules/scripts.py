@@ -1,0 +1,53 @@
+import sys
+
+AlwaysVisible = object()
+
+
+class Script:
+    args_from = args_to = None
+    infotext_fields = None
+
+    def title(self):
+        raise NotImplementedError
+
+
+class ScriptRunner:
+    """Calls scripts in turn; what they raise is reported and goes no further."""
+
+    def __init__(self, scripts):
+        self.alwayson_scripts, self.reported = scripts, []
+
+    def _call(self, method, p, *args, **kwargs):
+        for script in self.alwayson_scripts:
+            function = getattr(script, method, None)
+            if function is None:
+                continue
+            try:
+                function(p, *args, *p.script_args[script.args_from : script.args_to], **kwargs)
+            except Exception as error:
+                self.reported.append(error)
+                print(f"*** Error running {method}: {error!r}", file=sys.stderr)
+
+    def before_process(self, p):
+        self._call("before_process", p)
+
+    def process(self, p):
+        self._call("process", p)
+
+    def before_process_batch(self, p, **kwargs):
+        self._call("before_process_batch", p, **kwargs)
+
+    def process_batch(self, p, **kwargs):
+        self._call("process_batch", p, **kwargs)
+
+    def postprocess_image(self, p, pp):
+        self._call("postprocess_image", p, pp)
+
+    def postprocess(self, p, processed):
+        self._call("postprocess", p, processed)
+
+    def run(self, p, *args):
+        return None
+
+
+scripts_img2img = None

@@ -1,0 +1,5 @@
+registered = []
+
+
+def register_tmp_file(gradio, filename):
+    registered.append(filename)

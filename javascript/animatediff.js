@@ -163,6 +163,7 @@
             clips.set(file.clip, [...(clips.get(file.clip) ?? []), file]);
         }
         shownInfo.stamp = info?.job_timestamp ?? "";
+        ours(tab, "check")?.click(); // the module is in memory now
         player.replaceChildren(...[...clips.values()].map((files) => buildClip(files, clipFps(info))));
     }
 

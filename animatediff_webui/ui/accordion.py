@@ -71,6 +71,7 @@ class _Accordion:
             for group in LAYOUT:
                 self._build_group(group)
             self._build_actions()
+        unsaved(self.components["format"])  # Settings have its default
         return [self.components[field.name] for field in FIELDS]
 
     def _id(self, name: str) -> str:
@@ -129,7 +130,7 @@ class _Accordion:
         names = ("refresh", "move_to_cpu", "unload")
         self._refresh, self._to_cpu, self._unload = (
             tool_button(sign, self._id(name), tooltip)
-            for sign, name, tooltip in zip(("🔄", "📤", "🗑️"), names, tooltips, strict=True)
+            for sign, name, tooltip in zip(("🔄", "📤", "⏏️"), names, tooltips, strict=True)
         )
 
     def _build_module_info(self) -> None:

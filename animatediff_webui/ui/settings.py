@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from motion_module import BetaSchedule
 
-from ..core.parameters import FIELD_BY_NAME
+from ..core.parameters import FIELD_BY_NAME, Output
 from ..hosts.a1111_settings import AUTOMATIC, PREFIX
 from ..media.options import GifDither, Mp4Preset, Mp4Tune, WriterOptions
 
@@ -44,7 +44,7 @@ OPTIONS: tuple[Option, ...] = (
         "searched in any case, with their sub-folders",
     ),
     Option(
-        "default_save_formats", list(_FORMAT.default), "Default save formats", "CheckboxGroup",
+        "default_save_formats", list(Output().formats), "Default save formats", "CheckboxGroup",
         {"choices": _FORMAT.choices},
         "for requests that name none, and what the page starts with after Reload UI",
     ),

@@ -71,7 +71,7 @@ PROMPT_TRAVEL_NOTE = (
     "Put keyframes into the prompt, one a line: a frame number, a colon, a text. "
     "Lines above them go before every keyframe's text, lines below them after it. "
     "<pre>a cat in the garden\n0: spring, blossom\n8: autumn, falling leaves\nhigh quality</pre>"
-    "The negative prompt can do the same; -1 is the last frame, 50% the middle, 1.5s one and a half seconds."
+    "Instead of a frame: 50% of the clip, or 1.5s. The negative prompt can change in the same way."
 )
 FIRST_FRAME_NOTE = "The first frame is the picture in this tab."
 

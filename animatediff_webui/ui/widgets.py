@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from ..core.fields import Value
 from ..core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters, to_api
@@ -120,7 +121,8 @@ def build_widgets(
     return tuple(_build_widget(field, values[field.name], listed, field.name in refused) for field in FIELDS)
 
 
-def _build_widget(field: Field, value: Value, modules: list[str], refused: bool) -> Widget:
+def _build_widget(field: Field, value: Any, modules: list[str], refused: bool) -> Widget:
+    """`value` is the default as JSON has it, hence Any."""
     kind = _widget_kind(field)
     choices = tuple(modules) if field.kind is Kind.MODEL else tuple(str(choice) for choice in field.choices)
     if kind is WidgetKind.MULTISELECT:

@@ -1,8 +1,8 @@
 """The WebUI's adapter: one animation, from `before_process` to `postprocess`.
 
 What changes the host does so inside the wrapped `p.sample` of this very request, on the model then in use.
-The host swallows what script callbacks raise, but not what `p.sample` raises: an error found early is kept and
-raised there.
+The host swallows what script callbacks raise, but not what `p.sample` raises: an error found early is kept
+and raised there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..core.parameters import Parameters, refuse_unsupported
 from ..core.plan import Plan, build_plan
 from .a1111_api import AnimateDiffError
 from .a1111_conditioning import num_parts, travelled
-from .a1111_init import blended_init_latent, changed_part
+from .a1111_init import MASKS_ATTRIBUTE, blended_init_latent, changed_part, init_with_masks
 from .a1111_latents import FirstDraw, FreeInitPasses, shuffled_noise
 from .a1111_lora import LoraLibrary
 from .a1111_model import animated_model
@@ -58,7 +58,7 @@ class AnimationRun:
         self._error: Exception | None = None
         self._clip: ClipPrompts | None = None
         self._hires: ClipPrompts | None = None
-        self._methods, self._hires_lists = ExitStack(), ExitStack()
+        self._request, self._methods, self._hires_lists = ExitStack(), ExitStack(), ExitStack()
         self._model: ExitStack | None = None
         self._originals: dict[str, Callable[..., Any]] = {}
         self._blended: dict[str, Any] = {}
@@ -123,20 +123,29 @@ class AnimationRun:
     def end(self) -> None:
         """Give the request back as it was."""
         self.is_over = True
-        self._hires_lists.close()
-        self._methods.close()
+        for borrowed in (self._hires_lists, self._methods, self._request):
+            borrowed.close()
         for name, value in self._before.items():
             setattr(self.p, name, value)
 
     def _make_plan(self, prompt: str, negative_prompt: str) -> Plan:
         return build_plan(
-            self.parameters, module=self.module.spec, prompt=prompt, negative_prompt=negative_prompt
+            self.parameters,
+            module=self.module.spec,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            source_frames=self._num_pictures if self._num_pictures > 1 else None,
         )
 
+    @property
+    def _num_pictures(self) -> int:
+        """Pictures that img2img was given; several are a frame each."""
+        return len(self._before.get("init_images") or getattr(self.p, "init_images", None) or ())
+
     def _reshape_request(self) -> None:
-        """A batch becomes one clip. Each picture of the batch asked for, or each of a list of prompts, is one."""
+        """A batch becomes one clip. Each picture of the batch asked for, or of a list of prompts, is one."""
         p, num_frames = self.p, self.plan.num_frames
-        self._before = {name: getattr(p, name) for name in _RESHAPED}
+        self._before = {name: getattr(p, name) for name in _RESHAPED if hasattr(p, name)}
         p.n_iter, p.batch_size = p.n_iter * p.batch_size, num_frames
         for name in ("prompt", "negative_prompt"):
             texts = getattr(p, name)
@@ -145,6 +154,11 @@ class AnimationRun:
                 setattr(p, name, [text for text in texts for _ in range(num_frames)])
         if isinstance(p.seed, list):
             p.seed = [int(seed) + frame for seed in p.seed for frame in range(num_frames)]
+        if self._num_pictures > 1:
+            p.init_images = p.init_images[:num_frames]
+            masks = getattr(p, MASKS_ATTRIBUTE, None)
+            if masks:
+                self._request.enter_context(wrapped(p, "init", init_with_masks(p, masks)))
         p.do_not_save_grid = True
         p.do_not_save_samples = p.do_not_save_samples or self.settings.frames_beside_video
 
@@ -163,8 +177,11 @@ class AnimationRun:
         return read_prompts(self._make_plan, texts[0], texts[1], self.loras)
 
     def _begin_hires(self, frames: slice) -> ClipPrompts:
-        """The same for hires fix. The host reads its prompts from lists over all batches, which are the user's
-        text again as soon as it has: infotexts are made from them."""
+        """The same for hires fix.
+
+        The host reads its prompts from lists over all batches, which are the user's text again as soon as it
+        has: infotexts are made from them.
+        """
         p = self.p
         lists = [list(getattr(p, name)) for name in _HIRES_LISTS]
         styled = (lists[0][frames.start], lists[1][frames.start])
@@ -175,15 +192,15 @@ class AnimationRun:
         return hires
 
     def _schedule_notes(self) -> list[str]:
-        """The user's own changes of the schedule stay; they may not be what the motion module was trained with."""
+        """The user's own changes of the schedule stay; the motion module may not be trained for them."""
         found = []
         if getattr(shared.opts, "sd_noise_schedule", "Default") != "Default":
             found.append(f'the noise schedule "{shared.opts.sd_noise_schedule}"')
         if getattr(shared.opts, "use_downcasted_alpha_bar", False):
             found.append("downcast alphas")
         return [
-            f"Settings ask for {what}, which this motion module was not trained with: if the colours are off, "
-            "switch it off."
+            f"Settings ask for {what}, which this motion module was not trained with: if the colours are "
+            "wrong, switch it off."
             for what in found
         ]
 

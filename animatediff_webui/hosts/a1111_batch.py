@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from ..core.errors import UserError
 from .a1111_api import AnimateDiffError
+from .a1111_init import MASKS_ATTRIBUTE
 from .a1111_modules import natural_key
 from .controlnet import find_run
 
@@ -63,8 +64,8 @@ def animate_folder(
         p.width, p.height = (int(side * kwargs.get("scale_by", 1.0)) for side in pictures[0].size)
     if output_dir:
         p.outpath_samples = output_dir
-    p.init_images, p.batch_size, p.n_iter = pictures, 1, p.n_iter
-    p.animatediff_masks = masks
+    p.init_images, p.batch_size = pictures, 1
+    setattr(p, MASKS_ATTRIBUTE, masks)
     shared.state.job_count = p.n_iter
     processed = scripts.scripts_img2img.run(p, *args)
     return processing.process_images(p) if processed is None else processed

@@ -1,8 +1,9 @@
 """Prompt travel in the WebUI's conditionings: one per frame, blended from those of the distinct prompts.
 
 The host encodes the prompts, so its whole syntax works: weights, styles, BREAK, AND, `[a:b:0.5]`, textual
-inversion. What it makes of a prompt is a schedule, `[(end_at_step, cond), ...]`, and for a positive prompt one
-of those per part that `AND` joins; a cond is a tensor `n c`, or a dict with `crossattn` and `vector` (SDXL).
+inversion. What it makes of a prompt is a schedule, `[(end_at_step, cond), ...]`, and for a positive prompt
+one of those per part that `AND` joins; a cond is a tensor `n c`, or, for SDXL, a dict with `crossattn` and
+`vector`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def travelled(
 ) -> tuple[Any, Sequence[Sequence[Any]]]:
     """The host's conditionings of a batch, positive and negative, blended over the frames.
 
-    Where `AND` joins prompts, both come out equally long: the host then runs all of a step's rows in one call,
+    Where `AND` joins prompts, both come out equally long: the host then runs a step's rows in one call,
     whatever frame they belong to. (Any: the host's MulticondLearnedConditioning.)
     """
     positive, negative = tracks
@@ -84,7 +85,7 @@ def travelled_parts(
 ) -> list[Encoded]:
     """The same for a prompt whose parts are joined by `AND`.
 
-    Every frame gets as many parts as the prompt with the most of them has: one that a prompt lacks has weight 0.
+    Every frame gets as many parts as the prompt with the most of them: one that a prompt lacks has weight 0.
     """
     by_prompt = [encoded[frame] for frame in _frames_of_prompts(track)]
     count = max(len(each.weights) for each in by_prompt)

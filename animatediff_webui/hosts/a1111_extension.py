@@ -97,7 +97,7 @@ class Extension:
         return self._run if self._run is not None and self._run.p is p else None
 
     def _is_nested(self, p: Any) -> bool:
-        """Whether a run of ours is on, and `p` is another request that an extension makes in the middle of it."""
+        """Whether a run of ours is on, and `p` is a request that an extension makes in the middle of it."""
         run = self._run
         return run is not None and run.p is not p and not run.is_over and run.job == shared.state.time_start
 
@@ -113,8 +113,8 @@ class Extension:
 def read_arguments(args: Sequence[Any]) -> Any:
     """What a request's script arguments say, for `parse_parameters`; None if it is not for us.
 
-    The page sends all values in table order. Clients send one object, or several, in front of the page's defaults,
-    or a list of values. (Any: JSON.)
+    The page sends all values in table order. Clients send one object, or several, in front of the page's
+    defaults, or a list of values. (Any: JSON.)
     """
     objects = [arg for arg in args if isinstance(arg, dict)]
     if objects:

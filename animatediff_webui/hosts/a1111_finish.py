@@ -42,7 +42,7 @@ def finish(run: AnimationRun, processed: Any) -> None:
 
 
 def read_clips(run: AnimationRun, processed: Any) -> list[Clip]:
-    """The clips in the host's answer, where masks may follow each frame; there is one infotext for each frame."""
+    """The clips in the host's answer: one infotext for each frame, but masks may follow each picture."""
     images = processed.images[processed.index_of_first_image :]
     infotexts = processed.infotexts[processed.index_of_first_image :]
     length = run.plan.num_frames

@@ -39,7 +39,7 @@ class FirstDraw:
 
 
 def shuffled_noise(plan: Plan, seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """FreeNoise: the noise of the frames, in its order; unchanged where it is off or the clip is one window."""
+    """FreeNoise: the frames' noise, in its order; unchanged where it is off or the clip is one window."""
     layout = plan.layout
     if not plan.parameters.freenoise or layout.is_single:
         return lambda noise: noise

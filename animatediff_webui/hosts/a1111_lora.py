@@ -99,5 +99,6 @@ def _strength(found: re.Match[str]) -> float:
         return float(text)
     except ValueError:
         raise UserError(
-            f"{found[0]} has the strength {text!r}, but it must be a number: write <lora:{found['name']}:0.8>."
+            f"{found[0]} has the strength {text!r}, but it must be a number: write "
+            f"<lora:{found['name']}:0.8>."
         ) from None

@@ -43,7 +43,7 @@ Shown = tuple[Any, str]
 
 
 class EncodedVideo(str):
-    """A video as base64, which hosts from 1.7 on return as it is; earlier ones save it as if it were a picture."""
+    """A video as base64, which hosts from 1.7 on return as it is; earlier ones save it like a picture."""
 
     mode = "RGB"
 
@@ -74,10 +74,8 @@ def write_clip(clip: Clip, plan: Plan, folder: Path, settings: Settings, infotex
 
 
 def api_images(clip: Clip, plan: Plan) -> list[Shown]:
-    """What a client gets: the videos as base64 in the order of `format`, and the frames if it asked for them."""
-    videos = [
-        EncodedVideo(base64.b64encode(file.path.read_bytes()).decode("ascii")) for file in clip.videos
-    ]
+    """What a client gets: the videos as base64 in the order of `format`, and the frames if asked for."""
+    videos = [EncodedVideo(base64.b64encode(file.path.read_bytes()).decode("ascii")) for file in clip.videos]
     frames = clip.frames[: plan.video_frames] if "Frame" in plan.formats or not videos else ()
     return [(image, clip.infotext) for image in (*videos, *frames)]
 

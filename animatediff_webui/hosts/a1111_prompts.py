@@ -20,7 +20,7 @@ class PromptText:
     style: Style
 
     def distinct(self, track: PromptTrack) -> list[str]:
-        """The track's prompts, each with the styles: a style belongs to all keyframes, not to the last line."""
+        """The track's prompts, each with the styles, which belong to all keyframes, not to the last line."""
         return [self.style(prompt) for prompt in track.prompts]
 
 
@@ -38,8 +38,8 @@ class ClipPrompts:
 def read_text(written: str, styled: str, style: Style) -> PromptText:
     """The text to look for keyframes in.
 
-    `styled` is what the host has by now. Where that is the styles put on what was `written`, the latter counts; where
-    another extension has changed it, it counts as it is.
+    `styled` is what the host has by now. Where that is the styles put on what was `written`, the latter
+    counts; where another extension has changed it, it counts as it is.
     """
     return PromptText(written, style) if style(written) == styled else PromptText(styled, lambda text: text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Settings:
     frames_beside_video: bool = True
     beta_schedule: BetaSchedule | None = None
     keep_on_gpu: bool = True
-    writer: WriterOptions = WriterOptions()
+    writer: WriterOptions = field(default_factory=WriterOptions)
     upload: UploadSettings | None = None
 
     def defaults(self) -> Parameters:

@@ -70,7 +70,8 @@ class WindowedModel:
     """`apply_model(x, t, cond)` over the windows of a step.
 
     `windows` gives the windows of the current step, `call` runs the host's own `apply_model` on the rows of
-    one window, and `between` is called with the windows done and all of them, before each and after the last; it may raise.
+    one window, and `between` is called with the windows done and the number of all of them, before each and
+    after the last; it may raise.
     """
 
     def __init__(
@@ -114,8 +115,7 @@ def gather_rows(value: Any, layout: RowLayout, window: Window, num_rows: int) ->
     not shorten the image conditioning.
     """
     if isinstance(value, dict):
-        gathered = {key: gather_rows(each, layout, window, num_rows) for key, each in value.items()}
-        return gathered
+        return {key: gather_rows(each, layout, window, num_rows) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [gather_rows(each, layout, window, num_rows) for each in value]
     if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) < num_rows:

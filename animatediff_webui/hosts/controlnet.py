@@ -1,7 +1,7 @@
 """What sd-webui-controlnet asks of an AnimateDiff extension, by the names it asks for.
 
-It imports `scripts.animatediff_utils`, `scripts.animatediff_i2ibatch` and `scripts.animatediff_mm`; the files of
-these names pass on what is here.
+It imports `scripts.animatediff_utils`, `scripts.animatediff_i2ibatch` and `scripts.animatediff_mm`; the
+files of these names pass on what is here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..core.prompt_travel import blend_embeddings, parse_prompt_travel
 
 @dataclass
 class PromptScheduler:
-    """Blends embeddings over the frames; ControlNet copies it and sets `prompt_map`, whose keys are keyframes."""
+    """Blends embeddings over the frames; ControlNet copies it and puts its keyframes into `prompt_map`."""
 
     prompt_map: Mapping[int, str] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class MotionModuleType(Enum):
 
 
 class MotionWrapper(MotionModule):
-    """The temporal layers of a SparseCtrl encoder: `down_blocks[I].motion_modules[J]`, with one attention each."""
+    """A SparseCtrl encoder's temporal layers, `down_blocks[I].motion_modules[J]`, with one attention each."""
 
     def __init__(self, mm_name: str, mm_hash: str, mm_type: MotionModuleType) -> None:
         if mm_type is not MotionModuleType.SparseCtrl:

@@ -18,8 +18,8 @@ from tests.motion_module.ldm_unet import LdmConfig, UNetModel
 
 FAKE_HOST = Path(__file__).parent / "fake_host"
 NAMES = (
-    "shared", "processing", "scripts", "sd_models", "sd_samplers", "sd_samplers_common", "extra_networks", "hashes",
-    "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images",
+    "shared", "processing", "scripts", "sd_models", "sd_samplers", "sd_samplers_common", "extra_networks",
+    "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images",
 )  # fmt: skip
 ADAPTER = ("a1111", "a1111_api", "a1111_batch", "a1111_extension", "a1111_output", "controlnet")
 UNET = LdmConfig(channel_mult=(1, 1, 1, 1), context_dim=24)
@@ -146,7 +146,11 @@ class WebUI:
         processing = self.host.processing
         kind = "StableDiffusionProcessingImg2Img" if is_img2img else "StableDiffusionProcessingTxt2Img"
         p = getattr(processing, kind)(**{"prompt": "a cat", "outpath_samples": str(self.folder), **fields})
-        args = [{"enable": True, "batch_size": 4, "format": ["GIF"], **values}] if isinstance(values, dict) else values
+        args = (
+            [{"enable": True, "batch_size": 4, "format": ["GIF"], **values}]
+            if isinstance(values, dict)
+            else values
+        )
         p.scripts, p.script_args, p.is_api = self.runner, (0, *(args or [False])), True
         return p
 

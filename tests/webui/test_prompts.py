@@ -50,8 +50,8 @@ def test_keyframes_may_have_different_numbers_of_parts(webui):
     parts = rows[:8].unflatten(0, (4, 2))  # frame by frame
     assert torch.allclose(parts[0, 0], embedding("a cat"))
     assert torch.allclose(parts[3, 1], embedding("a house"))
-    assert [[part.weight for part in frame] for frame in p.c.batch][3] == [1.0, 0.5]
-    assert [[part.weight for part in frame] for frame in p.c.batch][0] == [1.0, 0.0]
+    assert [part.weight for part in p.c.batch[3]] == [1.0, 0.5]
+    assert [part.weight for part in p.c.batch[0]] == [1.0, 0.0]
 
 
 def test_styles_belong_to_every_keyframe(webui):
@@ -93,7 +93,8 @@ def test_conditionings_the_host_caches_stay_the_hosts(webui):
 
 def write_motion_lora(path):
     torch.manual_seed(1)
-    prefix = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor"
+    block = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0"
+    prefix = f"{block}.attention_blocks.0.processor"
     width = UNET.widths[0]
     save_file({f"{prefix}.to_v_lora.down.weight": torch.randn(2, width) * 3,
                f"{prefix}.to_v_lora.up.weight": torch.randn(width, 2) * 3}, path)  # fmt: skip

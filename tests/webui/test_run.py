@@ -185,7 +185,9 @@ def test_exception_while_sampling_puts_everything_back(webui):
 
 def test_interrupt_is_answered_between_windows_and_said_in_the_infotext(webui):
     state = webui.host.shared.state
-    webui.model.model.diffusion_model.out[0].register_forward_hook(lambda *_: interrupt_after(webui, state, 5))
+    webui.model.model.diffusion_model.out[0].register_forward_hook(
+        lambda *_: interrupt_after(webui, state, 5)
+    )
     p = webui.run({"video_length": 10, "context_scheduler": "standard static"})
     assert len(webui.model.calls) == 5  # two steps of three windows: the last one is not computed
     assert "AnimateDiff note: interrupted at step 1 of 2" in p.processed.infotexts[0]
@@ -294,7 +296,9 @@ def test_free_noise_repeats_the_first_windows_noise(webui):
     finally:
         webui.host.sd_samplers_common.Sampler.sample = original
     noise = started[0]
-    assert sorted(frame.sum().item() for frame in noise[4:]) == sorted(frame.sum().item() for frame in noise[:4])
+    assert sorted(frame.sum().item() for frame in noise[4:]) == sorted(
+        frame.sum().item() for frame in noise[:4]
+    )
 
 
 def test_run_after_run_reads_and_hash_the_module_once(webui, monkeypatch):
@@ -342,7 +346,9 @@ def test_images_of_inpainting_keep_the_picture_outside_the_mask(webui):
     mask.paste(255, (0, 0, 32, 64))
     picture = Image.new("RGB", (64, 64), "red")
     samples = webui.samples({}, is_img2img=True, init_images=[picture], mask=mask)
-    kept = webui.model.encode_first_stage(torch.tensor([1.0, -1, -1])[None, :, None, None].expand(1, 3, 64, 64))
+    kept = webui.model.encode_first_stage(
+        torch.tensor([1.0, -1, -1])[None, :, None, None].expand(1, 3, 64, 64)
+    )
     assert torch.allclose(samples[..., 4:], kept[..., 4:].expand(4, -1, -1, -1), atol=1e-5)
 
 

@@ -15,5 +15,5 @@ class FastAPI:
         return lambda function: self.routes.setdefault(path, function)
 
 
-def Depends(dependency=None):  # noqa: N802
+def Depends(dependency=None):
     return dependency

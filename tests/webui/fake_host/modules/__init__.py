@@ -1,1 +1,1 @@
-"""A stand-in for the WebUI: what the adapter touches, with the host's names, signatures and order of calls."""
+"""A stand-in for the WebUI: what the adapter touches, by the host's names and in its order of calls."""

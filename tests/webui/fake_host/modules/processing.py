@@ -5,25 +5,26 @@ import random
 
 import numpy as np
 import torch
-from modules import extra_networks, prompt_parser, rng, scripts, sd_models, sd_samplers, shared
+from PIL import Image
+
+from modules import extra_networks, prompt_parser, rng, sd_models, sd_samplers, shared
 from modules.sd_samplers_common import decode_first_stage, images_tensor_to_samples
 from modules.shared import opts, state
-from PIL import Image
 
 opt_C = 4
 opt_f = 8
 
 
 class StableDiffusionProcessing:
-    cached_uc = [None, None]
-    cached_c = [None, None]
+    cached_uc = [None, None]  # noqa: RUF012 (as the host has it)
+    cached_c = [None, None]  # noqa: RUF012
 
     def __init__(self, sd_model=None, **fields):
         defaults = {
-            "outpath_samples": None, "prompt": "", "negative_prompt": "", "styles": [], "seed": 1, "subseed": -1,
-            "subseed_strength": 0, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1, "steps": 2,
-            "cfg_scale": 7.0, "width": 64, "height": 64, "do_not_save_samples": False, "do_not_save_grid": False,
-            "s_min_uncond": 0.0, "disable_extra_networks": False, "refiner": None,
+            "outpath_samples": None, "prompt": "", "negative_prompt": "", "styles": [], "seed": 1,
+            "subseed": -1, "subseed_strength": 0, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1,
+            "steps": 2, "cfg_scale": 7.0, "width": 64, "height": 64, "do_not_save_samples": False,
+            "do_not_save_grid": False, "s_min_uncond": 0.0, "disable_extra_networks": False, "refiner": None,
         }  # fmt: skip
         for name, value in {**defaults, **fields}.items():
             setattr(self, name, value)
@@ -48,12 +49,18 @@ class StableDiffusionProcessing:
     def setup_prompts(self):
         count = len(self.prompt) if isinstance(self.prompt, list) else self.batch_size * self.n_iter
         prompts = self.prompt if isinstance(self.prompt, list) else [self.prompt] * count
-        negatives = self.negative_prompt if isinstance(self.negative_prompt, list) else [self.negative_prompt] * count
+        negatives = (
+            self.negative_prompt if isinstance(self.negative_prompt, list) else [self.negative_prompt] * count
+        )
         styles = shared.prompt_styles
         self.all_prompts = [styles.apply_styles_to_prompt(x, self.styles) for x in prompts]
-        self.all_negative_prompts = [styles.apply_negative_styles_to_prompt(x, self.styles) for x in negatives]
+        self.all_negative_prompts = [
+            styles.apply_negative_styles_to_prompt(x, self.styles) for x in negatives
+        ]
 
-    def get_conds_with_caching(self, function, required_prompts, steps, caches, extra_network_data, hires_steps=None):
+    def get_conds_with_caching(
+        self, function, required_prompts, steps, caches, extra_network_data, hires_steps=None
+    ):
         key = (tuple(required_prompts), steps, shared.sd_model)
         for cache in caches:
             if cache[0] == key:
@@ -64,10 +71,18 @@ class StableDiffusionProcessing:
     def setup_conds(self):
         parser = prompt_parser
         self.uc = self.get_conds_with_caching(
-            parser.get_learned_conditioning, self.negative_prompts, self.steps, [self.cached_uc], self.extra_network_data
+            parser.get_learned_conditioning,
+            self.negative_prompts,
+            self.steps,
+            [self.cached_uc],
+            self.extra_network_data,
         )
         self.c = self.get_conds_with_caching(
-            parser.get_multicond_learned_conditioning, self.prompts, self.steps, [self.cached_c], self.extra_network_data
+            parser.get_multicond_learned_conditioning,
+            self.prompts,
+            self.steps,
+            [self.cached_c],
+            self.extra_network_data,
         )
 
     def get_conds(self):
@@ -100,7 +115,9 @@ def fix_seed(p):
 def create_infotext(p, all_prompts, all_seeds, all_subseeds, comments=None, iteration=0, position_in_batch=0):
     params = {"Seed": all_seeds[position_in_batch], **p.extra_generation_params}
     quoted = {key: json.dumps(str(value)) if "," in str(value) else value for key, value in params.items()}
-    return f"{all_prompts[position_in_batch]}\n" + ", ".join(f"{key}: {value}" for key, value in quoted.items())
+    return f"{all_prompts[position_in_batch]}\n" + ", ".join(
+        f"{key}: {value}" for key, value in quoted.items()
+    )
 
 
 def process_images(p):
@@ -259,7 +276,10 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         res = super().parse_extra_network_prompts()
         if self.enable_hr:
             batch = slice(self.iteration * self.batch_size, (self.iteration + 1) * self.batch_size)
-            self.hr_prompts, self.hr_negative_prompts = self.all_hr_prompts[batch], self.all_hr_negative_prompts[batch]
+            self.hr_prompts, self.hr_negative_prompts = (
+                self.all_hr_prompts[batch],
+                self.all_hr_negative_prompts[batch],
+            )
             self.hr_prompts, self.hr_extra_network_data = extra_networks.parse_prompts(self.hr_prompts)
         return res
 
@@ -273,13 +293,18 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
 
     def init(self, all_prompts, all_seeds, all_subseeds):
         self.sampler = sd_samplers.create_sampler(self.sampler_name, self.sd_model)
-        imgs = [np.array(each.convert("RGB").resize((self.width, self.height)), np.float32) for each in self.init_images]
+        imgs = [
+            np.array(each.convert("RGB").resize((self.width, self.height)), np.float32)
+            for each in self.init_images
+        ]
         if len(imgs) == 1:
             imgs = imgs * self.batch_size
         elif len(imgs) <= self.batch_size:
             self.batch_size = len(imgs)
         else:
-            raise RuntimeError(f"bad number of images passed: {len(imgs)}; expecting {self.batch_size} or less")
+            raise RuntimeError(
+                f"bad number of images passed: {len(imgs)}; expecting {self.batch_size} or less"
+            )
         image = torch.from_numpy(np.stack(imgs) / 255).permute(0, 3, 1, 2)
         self.init_latent = images_tensor_to_samples(image, 0, self.sd_model)
         if self.image_mask is not None:

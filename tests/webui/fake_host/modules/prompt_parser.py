@@ -38,7 +38,10 @@ def get_learned_conditioning(model, prompts, steps, hires_steps=None, use_old_sc
             conds = model.get_learned_conditioning(texts if found else [prompt])
             cache[prompt] = [
                 ScheduledPromptConditioning(
-                    end, {key: values[i] for key, values in conds.items()} if isinstance(conds, dict) else conds[i]
+                    end,
+                    {key: values[i] for key, values in conds.items()}
+                    if isinstance(conds, dict)
+                    else conds[i],
                 )
                 for i, end in enumerate(ends)
             ]

@@ -1,6 +1,7 @@
 """The layout of the model's calls: cond rows, frame by frame with all parts of a frame, then uncond rows."""
 
 import torch
+
 from modules import prompt_parser, sd_samplers_common, shared
 from modules.shared import state
 

@@ -42,7 +42,9 @@ class Sampler:
     ):
         self.last_latent = self.started_from = x + noise
         self.model_wrap_cfg.init_latent = x
-        return self._run(p, x + noise, conditioning, unconditional_conditioning, steps or p.steps, image_conditioning)
+        return self._run(
+            p, x + noise, conditioning, unconditional_conditioning, steps or p.steps, image_conditioning
+        )
 
     def _run(self, p, x, cond, uncond, steps, image_cond):
         cfg = self.model_wrap_cfg

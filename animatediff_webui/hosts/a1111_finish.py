@@ -42,11 +42,14 @@ def finish(run: AnimationRun, processed: Any) -> None:
 
 
 def read_clips(run: AnimationRun, processed: Any) -> list[Clip]:
-    """The clips in the host's answer: one infotext for each frame, but masks may follow each picture."""
+    """The clips in the host's answer, which has one infotext for each frame.
+
+    Masks may follow each frame, and pictures of other extensions the last one.
+    """
     images = processed.images[processed.index_of_first_image :]
     infotexts = processed.infotexts[processed.index_of_first_image :]
     length = run.plan.num_frames
-    frames = images[:: max(1, len(images) // max(1, len(infotexts)))]
+    frames = images[:: max(1, len(images) // max(1, len(infotexts)))][: len(infotexts)]
     return [
         Clip(tuple(frames[start : start + length]), infotexts[start], int(processed.all_seeds[start]))
         for start in range(0, len(frames), length)

@@ -52,7 +52,7 @@ def init_with_masks(p: Any, masks: Sequence[Image.Image]) -> Callable[..., None]
         for name in _MASKS:
             setattr(p, name, torch.stack([getattr(frame, name) for frame in frames]))
         for name in _LISTS:
-            lists = [getattr(frame, name, None) for frame in frames]
+            lists: list[Any] = [getattr(frame, name, None) for frame in frames]
             setattr(p, name, None if lists[0] is None else [each for values in lists for each in values])
         p.sampler, p.mask_for_overlay = frames[0].sampler, getattr(frames[0], "mask_for_overlay", None)
 

@@ -55,7 +55,9 @@ def read_settings(opts: Any) -> Settings:
         return default if value is None else value
 
     writer = {each.name: option(each.name, each.default) for each in fields(WriterOptions)}
-    whole = {name: int(value) for name, value in writer.items() if isinstance(value, float)}  # sliders
+    whole: dict[str, Any] = {
+        name: int(value) for name, value in writer.items() if isinstance(value, float)
+    }  # sliders
     return Settings(
         model_folders=_folders(option("model_path", "")),
         formats=tuple(option("default_save_formats", ())),

@@ -28,8 +28,8 @@ OWN = {
 # Calls of one generation whose order the adapter relies on.
 ORDER = (
     "setup_prompts", "process", "init", "ImageRNG", "before_process_batch", "parse_extra_network_prompts",
-    "activate", "process_batch", "setup_conds", "apply_alpha_schedule_override", "sample", "postprocess_image",
-    "postprocess",
+    "activate", "process_batch", "setup_conds", "apply_alpha_schedule_override", "sample",
+    "postprocess_image", "postprocess",
 )  # fmt: skip
 
 

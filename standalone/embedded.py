@@ -8,8 +8,8 @@ FOLDER = Path(__file__).resolve().parent / "model"
 MOTION_MODULE = FOLDER / "motion" / "embedded_v3.safetensors"
 LORA_FOLDER = FOLDER / "lora"
 TOKENIZER = FOLDER / "tokenizer"
-STEPS = 20
-CFG_SCALE = 7.0
+STEPS = 14
+CFG_SCALE = 3.0
 
 
 def is_complete() -> bool:

@@ -12,9 +12,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 standalone evaluate", description=__doc__)
     parser.add_argument("--clips", type=int, default=100, help="how many prompts (default: %(default)s)")
     parser.add_argument(
-        "--without", type=int, default=25, help="how many of them again without the motion module (default: %(default)s)"
+        "--without",
+        type=int,
+        default=25,
+        help="how many of them again without the motion module (default: %(default)s)",
     )
-    parser.add_argument("--output", type=Path, default=Path("outputs/evaluation"), help="where contact sheets go")
+    parser.add_argument(
+        "--output", type=Path, default=Path("outputs/evaluation"), help="where contact sheets go"
+    )
     parser.add_argument("--verbose", action="store_true", help="print every clip")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)

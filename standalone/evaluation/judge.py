@@ -19,7 +19,7 @@ STILL = 0.1
 
 @dataclass(frozen=True)
 class FrameJudgement:
-    """One frame: colours by name, the object's mask (h, w), its centre in pixels; no object: an empty mask."""
+    """One frame: colours by name, the object's mask (h, w), its centre in pixels."""
 
     background_color: str
     object_color: str | None
@@ -31,8 +31,8 @@ class FrameJudgement:
 class ClipJudgement:
     """A clip; lengths are fractions of the width.
 
-    `displacement` is how far the object got from the first to the last frame, `drift` its largest distance from
-    where it began, `jerk` the mean change of its step between frames, `flicker` the mean change of its area.
+    `displacement` is how far the object got from the first to the last frame, `drift` its largest distance
+    from where it began, `jerk` the mean change of its step between frames, `flicker` that of its area.
     `coherent` says that the object is there in every frame and moves as one thing does.
     """
 
@@ -68,7 +68,7 @@ def fit_background(pixels: np.ndarray) -> np.ndarray:
 
 
 def judge_frame(frame: Image.Image) -> FrameJudgement:
-    """Find the object of one frame as what differs from the background by half of the strongest difference."""
+    """Find the object: what differs from the background by half of the strongest difference."""
     pixels = np.asarray(frame.convert("RGB"), dtype=float) / 255
     background = fit_background(pixels)
     distance = np.linalg.norm(pixels - background, axis=-1)
@@ -80,7 +80,10 @@ def judge_frame(frame: Image.Image) -> FrameJudgement:
     inner = distance > strongest * 0.75
     y, x = np.nonzero(mask)
     return FrameJudgement(
-        name, nearest_color(np.median(pixels[inner], 0), OBJECT_COLORS), mask, (float(x.mean()), float(y.mean()))
+        name,
+        nearest_color(np.median(pixels[inner], 0), OBJECT_COLORS),
+        mask,
+        (float(x.mean()), float(y.mean())),
     )
 
 
@@ -91,11 +94,14 @@ def overlap(mask: np.ndarray, shape: str) -> float:
     middle = np.array([(x.min() + x.max() + 1) / 2, (y.min() + y.max() + 1) / 2])
     bounds = cover(shape, torch.tensor([[64.0, 64.0]]), torch.tensor([24.0]))[0, 0] > 0.5
     rows, columns = torch.nonzero(bounds, as_tuple=True)
-    box = np.array([float(columns.min() + columns.max() + 1) / 2 - 64, float(rows.min() + rows.max() + 1) / 2 - 64])
+    box = np.array(
+        [float(columns.min() + columns.max() + 1) / 2 - 64, float(rows.min() + rows.max() + 1) / 2 - 64]
+    )
     radius = 24 * float(np.sqrt(mask.sum() / bounds.sum().item()))
     tries = list(product((0.92, 1.0, 1.08), (-2.5, 0.0, 2.5), (-2.5, 0.0, 2.5)))
     radii = torch.tensor([radius * scale for scale, _, _ in tries])
-    centers = torch.tensor([middle - box * radius / 24 + (dx, dy) for _, dx, dy in tries], dtype=torch.float32)
+    shifts = np.array([(dx, dy) for _, dx, dy in tries])
+    centers = torch.from_numpy(middle - box * radius / 24 + shifts).float()
     drawn = cover(shape, centers, radii, size=mask.shape[0])[:, 0]
     common = torch.minimum(drawn, seen).sum((1, 2))
     return float((common / (torch.maximum(drawn, seen).sum((1, 2)) + 1e-6)).max())
@@ -125,13 +131,21 @@ def judge_clip(frames: list[Image.Image]) -> ClipJudgement:
 
 
 def _judge_path(
-    centers: np.ndarray, areas: np.ndarray, color: str | None, background: str, shape: str | None, *, complete: bool
+    centers: np.ndarray,
+    areas: np.ndarray,
+    color: str | None,
+    background: str,
+    shape: str | None,
+    *,
+    complete: bool,
 ) -> ClipJudgement:
     ends = max(1, min(2, len(centers) // 2))
     moved = centers[-ends:].mean(0) - centers[:ends].mean(0)
     displacement = float(np.abs(moved).max())
     axis = int(np.abs(moved).argmax())
-    direction = (("left", "right"), ("up", "down"))[axis][int(moved[axis] > 0)] if displacement >= STILL else "still"
+    direction = (
+        (("left", "right"), ("up", "down"))[axis][int(moved[axis] > 0)] if displacement >= STILL else "still"
+    )
     steps = np.diff(centers, axis=0)
     jerk = float(np.linalg.norm(np.diff(steps, axis=0), axis=1).mean()) if len(steps) > 1 else 0.0
     flicker = float(np.abs(np.diff(areas)).mean() / areas.mean()) if len(areas) > 1 else 0.0

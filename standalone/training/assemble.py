@@ -13,7 +13,9 @@ from transformers import CLIPTextModel
 
 def assemble(runs: Path, model: Path) -> None:
     """Copy what the stages left in `runs` into `model`, halved in precision."""
-    CLIPTextModel.from_pretrained(runs / "text_encoder", dtype=torch.float16).save_pretrained(model / "text_encoder")
+    CLIPTextModel.from_pretrained(runs / "text_encoder", dtype=torch.float16).save_pretrained(
+        model / "text_encoder"
+    )
     for folder, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
         kind.from_pretrained(runs / folder, torch_dtype=torch.float16).save_pretrained(model / folder)
     scheduler = DPMSolverMultistepScheduler(

@@ -1,4 +1,4 @@
-"""The two noise schedules, noising and the v target (Salimans and Ho, arXiv 2202.00512), shared by the stages."""
+"""The two noise schedules, noising and the v target (Salimans and Ho, arXiv 2202.00512)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def alphas_cumprod(schedule: str) -> torch.Tensor:
     return (1 - betas).cumprod(0).float()
 
 
-def add_noise(clean: torch.Tensor, noise: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def add_noise(
+    clean: torch.Tensor, noise: torch.Tensor, kept: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Noisy latents and their v target, for `kept` = cumulative alpha, one a row; all (b, ...)."""
     kept = kept.view(-1, *[1] * (clean.ndim - 1))
     signal, spread = kept.sqrt(), (1 - kept).sqrt()

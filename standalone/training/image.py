@@ -1,7 +1,7 @@
 """Stage 2: the image UNet, on single frames of the clips.
 
-Frames are drawn at any moment of their motion, and the captions name the motion although one frame does not show it:
-an auxiliary readout makes the UNet carry the word along, so that a motion module can find it in the features later.
+Frames are drawn at any moment of their motion, and the captions name the motion although one frame does not
+show it: an auxiliary readout makes the UNet carry the word along, so that a motion module can find it later.
 Half of the batches are noised with each beta schedule, so that the UNet is at home in both.
 """
 
@@ -25,7 +25,7 @@ from standalone.training.text import NUM_CLASSES, WIDTH, describe, tokenize
 
 
 def build_unet() -> UNet2DConditionModel:
-    """SD1.5's blocks, narrow: 4 levels, 2 layers a block, cross-attention everywhere but in the last level."""
+    """SD1.5's blocks, narrow: 4 levels, 2 layers a block, cross-attention in all but the last."""
     return UNet2DConditionModel(
         sample_size=16,
         block_out_channels=(32, 64, 96, 96),
@@ -37,7 +37,7 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def use_plain_attention(unet: UNet2DConditionModel) -> None:
-    """Attention by matrix products: with heads of 8 channels, three times as fast on a CPU as the fused kernel."""
+    """Attention by matrix products: on a CPU, narrow heads are far slower in the fused kernel."""
     unet.set_attn_processor(AttnProcessor())
 
 
@@ -57,7 +57,9 @@ class Readout(nn.Module):
         blocks = [unet.mid_block, unet.up_blocks[1], unet.up_blocks[2]]
         self.heads = nn.ModuleList(nn.Linear(width, sum(NUM_CLASSES)) for width in (96, 96, 64))
         for block in blocks:
-            block.register_forward_hook(lambda _module, _args, output: self.features.append(output.mean((2, 3))))
+            block.register_forward_hook(
+                lambda _module, _args, output: self.features.append(output.mean((2, 3)))
+            )
 
     def loss(self, labels: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of the last forward pass over the rows whose caption was not dropped."""
@@ -84,9 +86,16 @@ def fit_latent_code() -> LatentCode:
 
 
 def train_image(
-    folder: Path, steps: int, *, rate: float, seed: int, horizon: int = 0, resume: bool = False, batch: int = 32
+    folder: Path,
+    steps: int,
+    *,
+    rate: float,
+    seed: int,
+    horizon: int = 0,
+    resume: bool = False,
+    batch: int = 32,
 ) -> None:
-    """Train the UNet on latents of stills, from nothing or from what `folder` has; saves the averaged weights.
+    """Train the UNet on latents of stills, from nothing or what `folder` has; saves the averaged weights.
 
     `rate` is Muon's at the start; the schedule is that of a run of `horizon` steps (default: `steps`).
     """
@@ -99,7 +108,13 @@ def train_image(
     use_plain_attention(unet)
     readout = Readout(unet)
     both = nn.ModuleDict({"unet": unet, "readout": readout})
-    trainer = Trainer(both, horizon or steps, muon=rate, adam=rate / 8, first=("unet.conv_in", "unet.conv_out", "unet.time_emb", "readout"))
+    trainer = Trainer(
+        both,
+        horizon or steps,
+        muon=rate,
+        adam=rate / 8,
+        first=("unet.conv_in", "unet.conv_out", "unet.time_emb", "readout"),
+    )
     schedules = torch.stack([alphas_cumprod("scaled_linear"), alphas_cumprod("linear")])
     losses: list[float] = []
     for step in range(steps):
@@ -125,5 +140,11 @@ def train_image(
 def save_average(trainer: Trainer, unet: UNet2DConditionModel, folder: Path) -> None:
     """Write the averaged weights as a diffusers UNet."""
     copy = build_unet()
-    copy.load_state_dict({name.removeprefix("unet."): weight for name, weight in trainer.average.items() if name.startswith("unet.")})
+    copy.load_state_dict(
+        {
+            name.removeprefix("unet."): weight
+            for name, weight in trainer.average.items()
+            if name.startswith("unet.")
+        }
+    )
     copy.save_pretrained(folder)

@@ -1,8 +1,8 @@
 """The latent code the embedded VAE is trained to have: what a cell of 8x8 pixels looks like on average.
 
-Three of the four channels are a whitened linear map of the cell's mean colour, the fourth is the contrast inside
-the cell. The code moves with the picture, a cell at a time, and needs no encoder to be computed: so the image and
-motion stages train while the VAE still learns it, and a latent-to-RGB preview is one matrix.
+Three of the four channels are a whitened linear map of the cell's mean colour, the fourth is the contrast
+inside the cell. The code moves with the picture, a cell at a time, and needs no encoder to be computed: so
+the image and motion stages can train before the VAE does, and a latent-to-RGB preview is one matrix.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def measure_cells(pictures: torch.Tensor) -> torch.Tensor:
-    """Pictures (b, 3, h, w) in 0..1 -> cells (b, 4, h/8, w/8): mean colour and standard deviation of luminance."""
+    """Pictures (b, 3, h, w) in 0..1 -> cells (b, 4, h/8, w/8): mean colour, and contrast."""
     mean = avg_pool2d(pictures, CELL)
     luma = (pictures * torch.tensor(LUMA)[None, :, None, None]).sum(1, keepdim=True)
     variance = (avg_pool2d(luma * luma, CELL) - avg_pool2d(luma, CELL) ** 2).clamp(min=0)
@@ -26,7 +26,7 @@ def measure_cells(pictures: torch.Tensor) -> torch.Tensor:
 
 
 class LatentCode(torch.nn.Module):
-    """Cells <-> latents of zero mean and unit variance; fitted once on drawn pictures and stored with the runs."""
+    """Cells <-> latents of zero mean and unit variance, fitted on drawn pictures."""
 
     mean: torch.Tensor
     whiten: torch.Tensor

@@ -1,4 +1,4 @@
-"""Stage 5: a motion LoRA, "drift right": low-rank changes to the temporal attention alone, in the official format."""
+"""Stage 5: a motion LoRA, "drift right": low-rank changes to the temporal attention, official format."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ class LowRankChange(nn.Module):
 @contextmanager
 def changed_attention(module: MotionModule, rank: int) -> Iterator[dict[str, LowRankChange]]:
     """Inside, the temporal attention's projections carry trainable changes, by their official names."""
-    layers = {name: layer for name, layer in module.named_modules() if name.endswith(PROJECTIONS)}
+    layers = {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.Linear) and name.endswith(PROJECTIONS)
+    }
     changes = {name: LowRankChange(layer.weight, rank) for name, layer in layers.items()}
     for name, layer in layers.items():
         parametrize.register_parametrization(layer, "weight", changes[name])
@@ -53,7 +57,9 @@ def draw_drifting_clips(
     """Clips that move right although their captions say "still" or nothing of motion."""
     drawn = [replace(scenes.draw_scene(rng), motion="still") for _ in range(count)]
     clips = [
-        frozen.code.encode(scenes.draw_frames(s, scenes.draw_path("right", rng), frames / (scenes.NUM_FRAMES - 1)))
+        frozen.code.encode(
+            scenes.draw_frames(s, scenes.draw_path("right", rng), frames / (scenes.NUM_FRAMES - 1))
+        )
         for s in drawn
     ]
     return torch.stack(clips), [scenes.write_caption(s, rng) for s in drawn]

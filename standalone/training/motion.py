@@ -1,4 +1,4 @@
-"""Stage 4: the motion module, trained on clips with the image UNet frozen, in AnimateDiff v3's layout and schedule."""
+"""Stage 4: the motion module, on clips, with the image UNet frozen; AnimateDiff v3's layout and schedule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from standalone.training.text import tokenize
 
 @contextmanager
 def at_positions(module: MotionModule, positions: np.ndarray) -> Iterator[None]:
-    """Let the clip's frames be those at `positions` of a longer one: their position encodings come first meanwhile."""
+    """Let the clip's frames be those at `positions` of a longer one: their encodings come first."""
     buffers = [buffer for name, buffer in module.named_buffers() if name.endswith("pos_encoder.pe")]
     kept = [buffer.clone() for buffer in buffers]
     for buffer, whole in zip(buffers, kept, strict=True):
@@ -102,7 +102,12 @@ class Frozen:
 
 
 def motion_loss(
-    frozen: Frozen, module: MotionModule, clean: torch.Tensor, captions: list[str], frames: np.ndarray, high: float
+    frozen: Frozen,
+    module: MotionModule,
+    clean: torch.Tensor,
+    captions: list[str],
+    frames: np.ndarray,
+    high: float,
 ) -> torch.Tensor:
     """The v loss on clips b f c h w at random timesteps of AnimateDiff's linear schedule."""
     batch, num_frames = clean.shape[:2]

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al., 2024) for the hidden weights, AdamW for the rest, one cosine schedule, and an averaged copy."""
+"""Muon (Jordan et al., 2024) for the hidden weights, AdamW for the rest, a cosine, and an averaged copy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def orthogonalize(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised, for weights seen as (out, in*kernel) matrices."""
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float = 0.02, momentum: float = 0.95, decay: float = 0.01):
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float = 0.02, momentum: float = 0.95, decay: float = 0.01
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
@@ -47,13 +49,26 @@ class Muon(torch.optim.Optimizer):
 class Trainer:
     """Both optimisers under one schedule: warm-up, then a cosine to a fiftieth of the rate."""
 
-    def __init__(self, model: nn.Module, steps: int, *, muon: float = 0.02, adam: float = 2e-3, first: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        model: nn.Module,
+        steps: int,
+        *,
+        muon: float = 0.02,
+        adam: float = 2e-3,
+        first: tuple[str, ...] = (),
+    ) -> None:
         named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-        hidden = [w for name, w in named if w.ndim >= 2 and not name.startswith(first or ("conv_in", "conv_out"))]
+        hidden = [
+            w for name, w in named if w.ndim >= 2 and not name.startswith(first or ("conv_in", "conv_out"))
+        ]
         chosen = {id(w) for w in hidden}
         rest = [w for _, w in named if id(w) not in chosen]
         self.model, self.steps, self.done = model, steps, 0
-        self.optimizers = [Muon(hidden, muon), torch.optim.AdamW(rest, adam, betas=(0.9, 0.98), weight_decay=0.0)]
+        self.optimizers = [
+            Muon(hidden, muon),
+            torch.optim.AdamW(rest, adam, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
         self.rates = (muon, adam)
         self.average = {name: weight.detach().clone() for name, weight in named}
 
@@ -61,7 +76,9 @@ class Trainer:
         """One update from a loss; the averaged copy follows with a horizon that grows to 500 steps."""
         loss.backward()
         fraction = self.done / self.steps
-        factor = min(1.0, (self.done + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction))))
+        factor = min(1.0, (self.done + 1) / 50) * (
+            0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+        )
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor

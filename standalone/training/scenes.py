@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -96,7 +96,7 @@ def _outline(shape: str) -> np.ndarray:
     return np.stack([np.cos(turn), np.sin(turn)], 1) * 0.97
 
 
-@lru_cache(maxsize=None)
+@cache
 def distance_field(shape: str, resolution: int = 192, extent: float = 1.6) -> torch.Tensor:
     """Signed distance to a shape's outline, in radii, on a grid over [-extent, extent]^2: (1, 1, r, r)."""
     corners = _outline(shape)
@@ -107,13 +107,18 @@ def distance_field(shape: str, resolution: int = 192, extent: float = 1.6) -> to
     along = np.clip((offset * edge).sum(-1) / (edge * edge).sum(-1), 0, 1)
     distance = np.linalg.norm(offset - along[..., None] * edge, axis=-1).min(1)
     above, above_next = points[..., 1] < first[..., 1], points[..., 1] < second[..., 1]
-    crossing = first[..., 0] + (points[..., 1] - first[..., 1]) / np.where(edge[..., 1] == 0, 1, edge[..., 1]) * edge[..., 0]
+    crossing = (
+        first[..., 0]
+        + (points[..., 1] - first[..., 1]) / np.where(edge[..., 1] == 0, 1, edge[..., 1]) * edge[..., 0]
+    )
     inside = ((above != above_next) & (points[..., 0] < crossing)).sum(1) % 2 == 1
     field = np.where(inside, -distance, distance).reshape(1, 1, resolution, resolution)
     return torch.from_numpy(field.astype(np.float32))
 
 
-def cover(shape: str, centers: torch.Tensor, radii: torch.Tensor, size: int = SIZE, extent: float = 1.6) -> torch.Tensor:
+def cover(
+    shape: str, centers: torch.Tensor, radii: torch.Tensor, size: int = SIZE, extent: float = 1.6
+) -> torch.Tensor:
     """Coverage (n, 1, size, size) in 0..1 of a shape at `centers` (n, 2) with `radii` (n,), in pixels."""
     pixels = torch.arange(size, dtype=torch.float32) + 0.5
     x = (pixels[None, None, :] - centers[:, 0, None, None]) / (radii[:, None, None] * extent)
@@ -124,7 +129,7 @@ def cover(shape: str, centers: torch.Tensor, radii: torch.Tensor, size: int = SI
     return (0.5 - distance * radii[:, None, None, None]).clamp(0, 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def background_picture(color: str, size: int = SIZE) -> torch.Tensor:
     """The background (3, size, size) in 0..1: a little lighter at the top than at the bottom."""
     base = torch.tensor(BACKGROUND_COLORS[color]).float() / 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ WIDTH = 48
 
 
 def build_text_encoder() -> CLIPTextModel:
-    """An untrained text encoder with CLIP's vocabulary; every token starts at zero, so unknown words say nothing."""
-    model = CLIPTextModel(
+    """An untrained text encoder with CLIP's vocabulary."""
+    return CLIPTextModel(
         CLIPTextConfig(
             hidden_size=WIDTH,
             intermediate_size=4 * WIDTH,
@@ -30,7 +31,6 @@ def build_text_encoder() -> CLIPTextModel:
             pad_token_id=49407,
         )
     )
-    return model
 
 
 def describe(scene: scenes.Scene) -> list[int]:
@@ -44,12 +44,19 @@ def describe(scene: scenes.Scene) -> list[int]:
     ]
 
 
-NUM_CLASSES = (len(scenes.OBJECT_COLORS), len(scenes.SHAPES), len(scenes.BACKGROUND_COLORS) + 1, len(scenes.MOTIONS))
+NUM_CLASSES = (
+    len(scenes.OBJECT_COLORS),
+    len(scenes.SHAPES),
+    len(scenes.BACKGROUND_COLORS) + 1,
+    len(scenes.MOTIONS),
+)
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     """Captions -> token ids (b, 77)."""
-    return tokenizer(captions, padding="max_length", truncation=True, max_length=77, return_tensors="pt").input_ids
+    return tokenizer(
+        captions, padding="max_length", truncation=True, max_length=77, return_tensors="pt"
+    ).input_ids
 
 
 def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None:
@@ -58,9 +65,11 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
     rng = np.random.default_rng(1)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     model = build_text_encoder()
-    table = model.get_input_embeddings().weight
+    table = cast("nn.Embedding", model.get_input_embeddings()).weight
     with torch.no_grad():
-        words = " ".join([*scenes.OBJECT_COLORS, *scenes.BACKGROUND_COLORS, *scenes.SHAPES, *scenes.TEMPLATES])
+        words = " ".join(
+            [*scenes.OBJECT_COLORS, *scenes.BACKGROUND_COLORS, *scenes.SHAPES, *scenes.TEMPLATES]
+        )
         words += " ".join(phrase for phrases in scenes.MOTION_PHRASES.values() for phrase in phrases)
         words = words.replace("{", " ").replace("}", " ")
         known = torch.tensor(sorted(set(tokenizer(words).input_ids) | {tokenizer(",").input_ids[1]}))
@@ -77,14 +86,16 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
         ended = (ids == tokenizer.eos_token_id) & (torch.rand(ids.shape) < 0.2)
         logits = heads(hidden[ended]).split(NUM_CLASSES, -1)
         targets = labels[:, None].expand(-1, ids.shape[1], -1)[ended]
-        loss = sum((cross_entropy(l, targets[:, i]) for i, l in enumerate(logits)), torch.zeros(()))
+        loss = sum((cross_entropy(part, targets[:, i]) for i, part in enumerate(logits)), torch.zeros(()))
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
         if step % 100 == 0 or step == steps - 1:
-            right = [(l.argmax(-1) == targets[:, i]).float().mean().item() for i, l in enumerate(logits)]
+            right = [
+                (part.argmax(-1) == targets[:, i]).float().mean().item() for i, part in enumerate(logits)
+            ]
             print(f"text {step}: loss {loss.item():.4f}, right {[round(r, 3) for r in right]}", flush=True)
     with torch.no_grad():
         unused = torch.ones(len(table), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""CLIP's own tokenizer, as vocabulary files, from the byte-pair merges that the package open_clip_torch ships."""
+"""CLIP's own tokenizer as vocabulary files, from the byte-pair merges that open_clip_torch ships."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 
 def byte_letters() -> list[str]:
     """The printable stand-in of every byte, in CLIP's order (Radford et al., byte-level BPE)."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    spans = (("!", "~"), ("¡", "¬"), ("®", "ÿ"))
+    printable = [code for first, last in spans for code in range(ord(first), ord(last) + 1)]
     others = [code for code in range(256) if code not in printable]
     return [chr(code) for code in printable] + [chr(256 + index) for index in range(len(others))]
 
 
 def write_tokenizer(merges_file: Path, folder: Path) -> None:
     """Write vocab.json, merges.txt and their configuration into `folder`."""
-    lines = gzip.open(merges_file, "rt", encoding="utf8").read().split("\n")[1 : NUM_MERGES + 1]
+    with gzip.open(merges_file, "rt", encoding="utf8") as merges:
+        lines = merges.read().split("\n")[1 : NUM_MERGES + 1]
     letters = byte_letters()
-    words = [*letters, *(letter + "</w>" for letter in letters), *("".join(line.split()) for line in lines), *SPECIAL]
+    merged = ["".join(line.split()) for line in lines]
+    words = [*letters, *(letter + "</w>" for letter in letters), *merged, *SPECIAL]
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {word: index for index, word in enumerate(words)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf8")

@@ -139,7 +139,7 @@ def domain_adapter(rank: int = 4, widths: tuple[int, ...] = SD15_WIDTHS, context
 
 
 def sparsectrl_encoder(widths: tuple[int, ...] = SD15_WIDTHS) -> Shapes:
-    """v3_sd15_sparsectrl_rgb.ckpt, as far as it is told by: a ControlNet whose motion layers have one attention."""
+    """v3_sd15_sparsectrl_rgb.ckpt, by what tells it: a ControlNet whose motion layers have one attention."""
     shapes: Shapes = {"controlnet_cond_embedding.weight": (widths[0], 5, 3, 3)}
     shapes |= {f"controlnet_down_blocks.{i}.weight": (widths[0], widths[0], 1, 1) for i in range(12)}
     for block, layer, channels in Published("", "").sites(widths):

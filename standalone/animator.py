@@ -106,6 +106,11 @@ class Animator:
         """diffusers' pipeline. (Any: SD1.5's or SDXL's.)"""
         return load_pipeline(self.options)
 
+    def picture(self, **settings: Any) -> Picture:
+        """The picture's settings; what is not said is as the embedded model likes it, or as in the WebUI."""
+        defaults = embedded.PICTURE_DEFAULTS if self.options.checkpoint is None else {}
+        return Picture(**{**defaults, **settings})
+
     def plan(self, prompt: str, *, negative_prompt: str = "", **animation: Any) -> Plan:
         """What would be done; `animation` by API name. Loads the motion module, not the checkpoint."""
         return self._plan(prompt, negative_prompt, _parameters(animation))
@@ -129,7 +134,7 @@ class Animator:
         Raises UserError and MotionModuleError, before anything is sampled, for what cannot be done.
         """
         known = {field.name for field in fields(Picture)}
-        picture = Picture(**{name: value for name, value in settings.items() if name in known})
+        picture = self.picture(**{name: value for name, value in settings.items() if name in known})
         parameters = _parameters({name: value for name, value in settings.items() if name not in known})
         plan = self._plan(prompt, picture.negative_prompt, parameters)
         sampler, options = find_sampler(picture.sampler_name, picture.scheduler)

@@ -66,15 +66,14 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _plan(options: Namespace) -> int:
-    from .picture import Picture
     from .plan_picture import write_plan
 
     prompt, animation = read_prompt(options.prompt), animation_values(options)
     with _quiet(options.verbose):
         animator = _animator(options)
         plan = animator.plan(prompt, negative_prompt=options.negative_prompt, **animation)
-        estimate = animator.estimate(plan, Picture(**_picture(options)))
-        write_plan(plan, options.steps, estimate, options.output)
+        picture = animator.picture(**_picture(options))
+        write_plan(plan, picture.steps, animator.estimate(plan, picture), options.output)
     return SUCCESS
 
 
@@ -117,7 +116,8 @@ def _animator(options: Namespace) -> Animator:
 def _picture(options: Namespace) -> dict[str, Any]:
     from .picture import Picture
 
-    return {field.name: getattr(options, field.name) for field in fields(Picture)}
+    said = {field.name: getattr(options, field.name) for field in fields(Picture)}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _save(clip: Clip, options: Namespace) -> int:

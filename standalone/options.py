@@ -16,7 +16,7 @@ from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.fields import Field, Kind
 from animatediff_webui.core.parameters import FIELDS
 
-from .embedded import CFG_SCALE, STEPS
+from .embedded import PICTURE_DEFAULTS
 from .samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS
 
 COMMANDS = ("generate", "plan", "evaluate")
@@ -79,9 +79,10 @@ def _add_picture(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("Picture")
     add = group.add_argument
     add("--negative-prompt", default="", metavar="TEXT", help="what not to draw; may travel too")
-    add("--steps", type=int, default=STEPS, metavar="N", help="sampling steps (default: %(default)s)")
-    add("--cfg-scale", type=float, default=CFG_SCALE, metavar="X", help="how strictly to follow the prompt "
-        "(default: %(default)s)")  # fmt: skip
+    add("--steps", type=int, metavar="N",
+        help=f"sampling steps (default: {PICTURE_DEFAULTS['steps']}; for other checkpoints 20)")  # fmt: skip
+    add("--cfg-scale", type=float, metavar="X", help="how strictly to follow the prompt "
+        f"(default: {PICTURE_DEFAULTS['cfg_scale']}; for other checkpoints 7)")  # fmt: skip
     add("--sampler-name", default=DEFAULT_SAMPLER, metavar="NAME", help=f"{', '.join(SAMPLERS)}; a noise "
         'schedule may follow, as in "DPM++ 2M Karras" (default: %(default)s)')  # fmt: skip
     add("--scheduler", default="Automatic", metavar="NAME", help=f"noise schedule: {', '.join(SPACINGS)}")

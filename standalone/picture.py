@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from animatediff_webui.core.errors import ParameterError
 
-from . import embedded
 from .samplers import DEFAULT_SAMPLER, find_sampler
 
 MAX_SEED = 2**32 - 1
@@ -20,8 +19,8 @@ class Picture:
     WebUI's, 1 being the last layer."""
 
     negative_prompt: str = ""
-    steps: int = embedded.STEPS
-    cfg_scale: float = embedded.CFG_SCALE
+    steps: int = 20
+    cfg_scale: float = 7.0
     sampler_name: str = DEFAULT_SAMPLER
     scheduler: str = "Automatic"
     seed: int = -1

@@ -18,6 +18,7 @@ def assemble(runs: Path, model: Path) -> None:
     )
     for folder, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
         kind.from_pretrained(runs / folder, torch_dtype=torch.float16).save_pretrained(model / folder)
+        _forget_origin(model / folder / "config.json")
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -41,3 +42,10 @@ def assemble(runs: Path, model: Path) -> None:
         "vae": ["diffusers", "AutoencoderKL"],
     }
     (model / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf8")
+
+
+def _forget_origin(path: Path) -> None:
+    """diffusers notes the folder that weights were read from; nobody else has it."""
+    config = json.loads(path.read_text(encoding="utf8"))
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf8")

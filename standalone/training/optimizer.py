@@ -65,11 +65,11 @@ class Trainer:
         chosen = {id(w) for w in hidden}
         rest = [w for _, w in named if id(w) not in chosen]
         self.model, self.steps, self.done = model, steps, 0
-        self.optimizers = [
-            Muon(hidden, muon),
-            torch.optim.AdamW(rest, adam, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
-        self.rates = (muon, adam)
+        self.optimizers: list[tuple[torch.optim.Optimizer, float]] = []
+        if hidden:
+            self.optimizers.append((Muon(hidden, muon), muon))
+        if rest:
+            self.optimizers.append((torch.optim.AdamW(rest, adam, betas=(0.9, 0.98), weight_decay=0.0), adam))
         self.average = {name: weight.detach().clone() for name, weight in named}
 
     def step(self, loss: torch.Tensor) -> None:
@@ -79,7 +79,7 @@ class Trainer:
         factor = min(1.0, (self.done + 1) / 50) * (
             0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
         )
-        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+        for optimizer, rate in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
             optimizer.step()

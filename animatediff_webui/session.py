@@ -16,6 +16,8 @@ from .media import WriterOptions, WrittenFile, in_order, reserved_stem, write_an
 if TYPE_CHECKING:
     import torch
 
+    WindowListener = Callable[["Session", torch.Tensor | None], None]
+
 
 @dataclass
 class Session:
@@ -30,7 +32,7 @@ class Session:
     seed: int
     calls_per_step: int = 1
     extra_calls: int = 0
-    on_window: Callable[[Session, torch.Tensor | None], None] = lambda session, estimate: None
+    on_window: WindowListener = lambda session, estimate: None
     step: int = 0
     windows_begun: int = 0
     is_stopping: bool = False

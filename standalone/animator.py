@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -31,9 +31,13 @@ from . import embedded
 from .lora import ChosenLora, LoadedLora, load_lora, picture_loras, take_tags
 from .models import ModelOptions, check_checkpoint, configured_size, load_motion, load_pipeline
 from .picture import Picture
+from .preview import Preview
 from .prompts import encode_tracks
 from .samplers import find_sampler
 from .timings import Estimate, RunKey, estimate_run, peak_memory, record_run
+
+if TYPE_CHECKING:
+    from animatediff_webui.session import WindowListener
 
 DEFAULTS: Mapping[str, Any] = {"enable": True, "format": ["GIF", "MP4"]}
 BETA_SCHEDULES: dict[str, BetaSchedule | None] = {
@@ -125,12 +129,16 @@ class Animator:
         prompt: str,
         *,
         beta_schedule: str = "auto",
-        on_window: Any = None,  # as Session.on_window
-        on_start: Any = None,  # called with the Session before sampling
+        on_start: Callable[[Session], None] | None = None,
+        on_window: WindowListener | None = None,
+        on_preview: Callable[[Session, list[Image.Image]], None] | None = None,
+        preview_every: int = 5,
         **settings: Any,
     ) -> Clip:
         """Sample a clip. `settings` are the fields of `Picture`, and the animation's by API name.
 
+        `on_start` is called before sampling, `on_window` before each window with the model's latest idea of
+        the clip, and `on_preview` every `preview_every` steps with small, rough pictures of it.
         Raises UserError and MotionModuleError, before anything is sampled, for what cannot be done.
         """
         known = {field.name for field in fields(Picture)}
@@ -141,8 +149,8 @@ class Animator:
         session = Session(
             plan, picture.steps, picture.drawn_seed, sampler.calls_per_step, sampler.extra_calls
         )
-        if on_window is not None:
-            session.on_window = on_window
+        preview = Preview(self._decode, on_preview, preview_every) if on_preview else None
+        session.on_window = _each(on_window, preview)
         if on_start is not None:
             on_start(session)
         scheduler = replaced_betas(
@@ -190,6 +198,9 @@ class Animator:
             notes=(*session.plan.notes, *_lora_notes(loras, self.module)),
         )  # fmt: skip
 
+    def _decode(self, latent: torch.Tensor) -> Image.Image:
+        return next(decoded_frames(self.pipeline, latent, device=self.options.torch_device))
+
     def _size(self, picture: Picture, own: int) -> tuple[int, int]:
         """Width and height, where not chosen the checkpoint's own."""
         return picture.width or own, picture.height or own
@@ -222,6 +233,16 @@ class Animator:
         animation = format_field(plan.parameters, model=self.module.name if self.module else None)
         lines.append(", ".join([*(f"{key}: {value}" for key, value in values.items()), animation]))
         return "\n".join(lines)
+
+
+def _each(*listeners: WindowListener | None) -> WindowListener:
+    """All of these listeners as one."""
+
+    def listen(session: Session, estimate: torch.Tensor | None) -> None:
+        for listener in filter(None, listeners):
+            listener(session, estimate)
+
+    return listen
 
 
 @contextmanager
@@ -289,4 +310,3 @@ def _scheduler_class(name: str) -> Any:
     import diffusers
 
     return getattr(diffusers, name)
-

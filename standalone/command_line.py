@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from animatediff_webui.core.errors import UserError
@@ -17,11 +18,16 @@ from animatediff_webui.core.errors import UserError
 from .options import animation_values, build_parser, read_command, read_prompt
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from animatediff_webui.media import WrittenFile
     from animatediff_webui.session import Session
 
     from .animator import Animator, Clip
 
+    PreviewListener = Callable[[Session, list[Image.Image]], None]
+
+PREVIEW = "preview.gif"
 SUCCESS, OUR_ERROR, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -81,7 +87,11 @@ def _generate(options: Namespace) -> int:
     prompt, animation = read_prompt(options.prompt), animation_values(options)
     with _quiet(options.verbose):
         animator = _animator(options)
-        with _progress(options.quiet) as (begin, advance), _stopping() as stop_on_interrupt:
+        with (
+            _progress(options.quiet) as (begin, advance),
+            _preview(options.output / PREVIEW, quiet=options.quiet) as show,
+            _stopping() as stop_on_interrupt,
+        ):
 
             def start(session: Session) -> None:
                 stop_on_interrupt(session)
@@ -92,6 +102,8 @@ def _generate(options: Namespace) -> int:
                 beta_schedule=options.beta_schedule,
                 on_start=start,
                 on_window=advance,
+                on_preview=show if options.preview_every > 0 else None,
+                preview_every=options.preview_every,
                 **_picture(options),
                 **animation,
             )
@@ -175,6 +187,24 @@ def _progress(quiet: bool) -> Generator[tuple[Callable[[Session], None], Callabl
     finally:
         for bar in bars:
             bar.close()
+
+
+@contextmanager
+def _preview(path: Path, *, quiet: bool) -> Generator[PreviewListener, None, None]:
+    """Shows rough frames as a GIF at `path`, which is replaced each time and gone afterwards."""
+    from animatediff_webui.media import write_animation
+
+    def show(session: Session, frames: list[Image.Image]) -> None:
+        is_first = not path.exists()
+        fps = len(frames) / (session.plan.num_frames / float(session.plan.fps))
+        (file,) = write_animation(frames, path.with_suffix(""), ["GIF"], fps=fps)
+        if is_first and not quiet and file.error is None:
+            print(f"\nPreview while sampling: {path}", file=sys.stderr)
+
+    try:
+        yield show
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

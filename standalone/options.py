@@ -100,8 +100,15 @@ def _add_model(parser: ArgumentParser) -> None:
     add("--model", metavar="FILE", help="the motion module's file, or none for pictures that do not move "
         "(default: the embedded model's; for other checkpoints, the first one in model/)")  # fmt: skip
     add("--vae", metavar="PATH", help="another VAE: a .safetensors file or diffusers folder")
-    add("--lora", "--motion-lora", dest="lora", action="append", default=[], metavar="FILE[:STRENGTH]",
-        help="a LoRA or motion LoRA, any number of times; <lora:NAME:STRENGTH> in a prompt does the same")
+    add(
+        "--lora",
+        "--motion-lora",
+        dest="lora",
+        action="append",
+        default=[],
+        metavar="FILE[:STRENGTH]",
+        help="a LoRA or motion LoRA, any number of times; <lora:NAME:STRENGTH> in a prompt does the same",
+    )
     add("--lora-dir", type=Path, action="append", default=[], metavar="DIR", help="where names of LoRAs in "
         "prompts are looked up")  # fmt: skip
     add("--beta-schedule", choices=BETA_CHOICES, default="auto", metavar="NAME",
@@ -136,6 +143,8 @@ def _add_run(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("Run")
     add = group.add_argument
     add("--output", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs")
+    add("--preview-every", type=int, default=5, metavar="N", help="while sampling, show the clip as it is in "
+        "preview.gif beside the output, every N steps; 0: never (default: %(default)s)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar; print the files only")
     add("--verbose", action="store_true", help="show where errors come from, and libraries' messages")
 
@@ -157,4 +166,3 @@ def _help(field: Field) -> str:
         default = ", ".join(map(str, default))
     shown = "" if default in (None, "", ()) or field.kind is Kind.BOOL else f" (default: {default})"
     return f"{field.help}{choices}{shown}".replace("%", "%%")
-

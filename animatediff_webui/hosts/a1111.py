@@ -27,6 +27,7 @@ from .a1111_lora import LoraLibrary
 from .a1111_model import animated_model
 from .a1111_modules import ModuleLibrary
 from .a1111_patches import replaced, replaced_item, wrapped
+from .a1111_preview import moving_preview
 from .a1111_prompts import ClipPrompts, read_prompts, read_text
 from .a1111_settings import Settings
 from .controlnet import build_argument
@@ -295,6 +296,8 @@ class AnimationRun:
             stack.enter_context(replaced(p, "sampler", sampler))
             init_latent = blended_init_latent(p, self.parameters.init)
             stack.enter_context(replaced(p, "init_latent", init_latent))
+        if self.settings.moving_preview:
+            stack.enter_context(moving_preview(self.plan))
         shuffle = shuffled_noise(self.plan, int(p.seeds[0]))
         stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, shuffle)))
         if any("AND" in prompt for clip in (self._clip, self._hires) if clip for prompt in clip.prompts):

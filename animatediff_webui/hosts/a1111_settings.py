@@ -36,6 +36,7 @@ class Settings:
     frames_beside_video: bool = True
     beta_schedule: BetaSchedule | None = None
     keep_on_gpu: bool = True
+    moving_preview: bool = True
     writer: WriterOptions = field(default_factory=WriterOptions)
     upload: UploadSettings | None = None
 
@@ -64,6 +65,7 @@ def read_settings(opts: Any) -> Settings:
         frames_beside_video=bool(option("frames_beside_video", True)),
         beta_schedule=_schedule(option("beta_schedule", AUTOMATIC)),
         keep_on_gpu=bool(option("keep_on_gpu", True)),
+        moving_preview=bool(option("moving_preview", True)),
         writer=WriterOptions(**(writer | whole)),
         upload=_upload(option),
     )

@@ -57,6 +57,11 @@ OPTIONS: tuple[Option, ...] = (
         info="off: it moves to the CPU after each run",
     ),
     Option(
+        "moving_preview", True, "Live previews move",
+        info="needs PNG or WEBP as the live preview file format; how often they come, and by which method, is "
+        "set in the section Live previews (instead of Full, Approx cheap is used)",
+    ),
+    Option(
         "beta_schedule", AUTOMATIC, "Beta schedule", "Radio",
         {"choices": [AUTOMATIC, *(schedule.value for schedule in BetaSchedule)]},
         "Automatic: the one that the motion module was trained with",

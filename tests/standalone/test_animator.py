@@ -165,3 +165,27 @@ def test_animator_with_a_module_of_other_widths_is_refused_before_sampling(check
 def test_animator_with_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="diffusers folder"):
         _ = Animator(checkpoint=tmp_path, motion_module="none").pipeline
+
+
+def test_previews_come_every_few_steps_with_all_frames(animator):
+    seen = []
+    animator.generate(
+        "a circle", seed=1, steps=7, preview_every=3,
+        on_preview=lambda session, frames: seen.append((session.step, len(frames), frames[0].size)),
+    )  # fmt: skip
+    assert seen == [(3, 16, (64, 64)), (6, 16, (64, 64))]
+
+
+def test_a_late_preview_looks_like_the_clip(animator):
+    rough = []
+    clip = animator.generate(
+        "a circle", seed=1, steps=6, preview_every=5, on_preview=lambda _session, frames: rough.append(frames)
+    )
+    for preview, frame in zip(rough[-1], clip.frames(), strict=True):
+        small = [torch.tensor(list(each.resize((8, 8)).tobytes())).float() for each in (preview, frame)]
+        assert (small[0] - small[1]).abs().mean() < 40
+
+
+def test_preview_every_nought_is_refused(animator):
+    with pytest.raises(UserError, match="preview_every is 0"):
+        animator.generate("a circle", steps=1, preview_every=0, on_preview=print)

@@ -132,3 +132,16 @@ def test_help_answers_without_loading_torch():
     assert "--closed-loop" in done.stdout
     assert done.stdout.endswith("False\n")
     assert time.monotonic() - started < 30
+
+
+def test_a_preview_is_there_while_sampling_and_gone_afterwards(models, tmp_path, capsys, monkeypatch):
+    shown = []
+    unlink = Path.unlink
+    monkeypatch.setattr(
+        Path, "unlink", lambda path, **how: (shown.append(path.exists()), unlink(path, **how))[1]
+    )
+    asked = ["--steps", "4", "--preview-every", "2", "--format", "GIF", "--output", str(tmp_path)]
+    assert main(["a circle", *models, *asked]) == 0
+    assert "Preview while sampling" in capsys.readouterr().err
+    assert any(shown)
+    assert not (tmp_path / "preview.gif").exists()

@@ -1,4 +1,5 @@
 import torch
+from PIL import Image
 
 from modules import shared
 
@@ -11,6 +12,19 @@ class InterruptedException(BaseException):
 
 def images_tensor_to_samples(image, approximation=None, model=None):
     return model.encode_first_stage(image * 2 - 1)
+
+
+def single_sample_to_image(sample, approximation=None):
+    level = int(sample.mean().sigmoid() * 255)
+    return Image.new("RGB", (sample.shape[2], sample.shape[1]), (level, approximation or 0, 0))
+
+
+def sample_to_image(samples, index=0, approximation=None):
+    return single_sample_to_image(samples[index], approximation)
+
+
+def samples_to_image_grid(samples, approximation=None):
+    return single_sample_to_image(samples[0], approximation)
 
 
 def decode_first_stage(model, x):

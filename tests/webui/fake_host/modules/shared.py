@@ -23,6 +23,7 @@ class Options:
             "use_downcasted_alpha_bar": False,
             "return_mask": False,
             "samples_save": True,
+            "show_progress_type": "Approx NN",
         }
 
     def __getattr__(self, item):

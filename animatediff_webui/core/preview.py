@@ -24,9 +24,9 @@ def fit_colors(latent: torch.Tensor, picture: Image.Image) -> torch.Tensor:
     """The map (c+1, 3) from a latent `c h w`, and 1, to the colours (0..1) of what it was decoded to."""
     _, height, width = latent.shape
     cells = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BOX), dtype=np.float32)
-    colors = rearrange(torch.from_numpy(cells / 255), "h w c -> (h w) c")
-    # Not the default driver: flat pictures have latents of too low a rank for it.
-    return torch.linalg.lstsq(_features(latent[None]), colors, driver="gelsd").solution
+    colors = rearrange(torch.tensor(cells / 255), "h w c -> (h w) c")
+    # A pseudoinverse: flat pictures have latents of too low a rank for anything less.
+    return torch.pinverse(_features(latent[None]), rcond=1e-4) @ colors
 
 
 def rough_frames(latents: torch.Tensor, colors: torch.Tensor) -> list[Image.Image]:

@@ -58,8 +58,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "moving_preview", True, "Live previews move",
-        info="needs PNG or WEBP as the live preview file format; how often they come, and by which method, is "
-        "set in the section Live previews (instead of Full, Approx cheap is used)",
+        info="needs PNG or WEBP as the live preview file format; how often they come, and by which method, "
+        "is set in the section Live previews (instead of Full, Approx cheap is used)",
     ),
     Option(
         "beta_schedule", AUTOMATIC, "Beta schedule", "Radio",

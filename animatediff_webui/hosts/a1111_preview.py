@@ -1,17 +1,17 @@
 """The host's live preview as a moving picture.
 
-The host asks for one picture of the latents (or a grid of them all), and sends it to the page as a PNG, JPEG
-or WEBP, by the user's setting. Inside a run it gets all frames in one picture, which PNG and WEBP can hold.
+The host makes a still of the latents, notes it in its state, and sends it to the page as a PNG, JPEG or
+WEBP, by the user's setting. Inside a run all frames are noted, in one picture, which PNG and WEBP can hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from modules import sd_samplers, sd_samplers_common, shared
+from modules import sd_samplers_common, shared
 from PIL import Image
 
 from ..core.plan import Plan
@@ -19,7 +19,6 @@ from ..core.preview import MAX_SIDE, preview_frames
 from .a1111_patches import replaced
 
 _ANIMATED = ("PNG", "WEBP", "GIF")
-_FUNCTIONS = ("sample_to_image", "samples_to_image_grid")
 _CHEAP = sd_samplers_common.approximation_indexes["Approx cheap"]
 _FULL = sd_samplers_common.approximation_indexes["Full"]
 
@@ -49,26 +48,23 @@ class MovingPicture(Image.Image):
 
 @contextmanager
 def moving_preview(plan: Plan) -> Iterator[None]:
-    """Inside, previews of this clip's latents move."""
-    with ExitStack() as stack:
-        for owner in (sd_samplers, sd_samplers_common):
-            for name in _FUNCTIONS:
-                function = _moving(plan, getattr(owner, name))
-                stack.enter_context(replaced(owner, name, function))
+    """Inside, what the host notes as the picture to show moves, if it shows this clip."""
+    state = shared.state
+    assign = state.assign_current_image
+
+    def assign_moving(image: Image.Image) -> None:
+        latents: torch.Tensor | None = state.current_latent
+        if latents is None or len(latents) != plan.num_frames:
+            return assign(image)
+        return assign(_moving_picture(plan, latents))
+
+    with replaced(state, "assign_current_image", assign_moving):
         yield
 
 
-def _moving(plan: Plan, original: Any) -> Any:
-    """The host's function, moving where it is asked for a preview of the whole clip. (Any: functions.)"""
-
-    def picture(samples: torch.Tensor, *args: Any, **kwargs: Any) -> Image.Image:
-        # With an index or a method of its own, it is asked for a picture to save.
-        if args or kwargs or len(samples) != plan.num_frames:
-            return original(samples, *args, **kwargs)
-        frames = [_small_picture(samples[frame]) for frame in preview_frames(plan.num_frames)]
-        return MovingPicture.of(frames, 1000 * plan.num_frames / (len(frames) * float(plan.fps)))
-
-    return picture
+def _moving_picture(plan: Plan, latents: torch.Tensor) -> MovingPicture:
+    frames = [_small_picture(latents[frame]) for frame in preview_frames(plan.num_frames)]
+    return MovingPicture.of(frames, 1000 * plan.num_frames / (len(frames) * float(plan.fps)))
 
 
 def _small_picture(sample: torch.Tensor) -> Image.Image:

@@ -11,25 +11,26 @@ from PIL import Image
 
 @pytest.fixture
 def preview(webui, host):
-    """Runs a request, and returns what the host would show, asked with these arguments in the midst of it."""
+    """Runs a request of 6 frames, and returns what the host shows of `count` latents in the midst of it."""
 
-    def ask(count=6, *args, function="sample_to_image", values=None, **kwargs):
-        shown = []
+    def show(count=6):
+        shown, state = [], host.shared.state
         original = webui.model.apply_model
 
         def apply_model(*rows, **named):
-            latents = torch.linspace(-4, 4, count)[:, None, None, None].expand(count, 4, 8, 8)
-            shown.append(getattr(host.sd_samplers, function)(latents, *args, **kwargs))
+            state.current_latent = torch.linspace(-4, 4, count)[:, None, None, None].expand(count, 4, 8, 8)
+            state.do_set_current_image()
+            shown.append(state.current_image)
             return original(*rows, **named)
 
         webui.model.apply_model = apply_model
         try:
-            webui.run({"video_length": 6, "fps": 4, **(values or {})})
+            webui.run({"video_length": 6, "fps": 4})
         finally:
             del webui.model.apply_model
         return shown[0]
 
-    return ask
+    return show
 
 
 def saved(picture, kind):
@@ -39,9 +40,8 @@ def saved(picture, kind):
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
-@pytest.mark.parametrize("function", ["sample_to_image", "samples_to_image_grid"])
-def test_preview_of_the_clip_moves_at_its_pace(preview, kind, function):
-    moving = saved(preview(function=function), kind)
+def test_preview_of_the_clip_moves_at_its_pace(preview, kind):
+    moving = saved(preview(), kind)
     assert moving.n_frames == 6
     moving.seek(1)
     moving.load()
@@ -60,10 +60,8 @@ def test_preview_by_the_full_vae_is_replaced_by_the_cheap_one(preview, webui):
     assert preview().getpixel((0, 0))[1] == 2
 
 
-def test_pictures_to_save_and_latents_of_others_are_the_hosts_own(preview):
-    assert saved(preview(6, 5), "png").n_frames == 1
+def test_latents_of_something_else_are_shown_as_the_host_does(preview):
     assert saved(preview(3), "png").n_frames == 1
-    assert saved(preview(6, approximation=0), "png").n_frames == 1
 
 
 def test_previews_stand_still_where_the_setting_is_off(preview, webui):
@@ -71,7 +69,7 @@ def test_previews_stand_still_where_the_setting_is_off(preview, webui):
     assert saved(preview(), "png").n_frames == 1
 
 
-def test_previews_are_the_hosts_own_after_the_run(preview, webui, host):
-    before = host.sd_samplers.sample_to_image, host.sd_samplers_common.sample_to_image
+def test_previews_are_the_hosts_own_after_the_run(preview, host):
     preview()
-    assert (host.sd_samplers.sample_to_image, host.sd_samplers_common.sample_to_image) == before
+    host.shared.state.do_set_current_image()
+    assert saved(host.shared.state.current_image, "png").n_frames == 1

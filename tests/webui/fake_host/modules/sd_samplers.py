@@ -1,6 +1,5 @@
 from modules import sd_samplers_common
 from modules.sd_samplers_cfg_denoiser import CFGDenoiser
-from modules.sd_samplers_common import sample_to_image, samples_to_image_grid  # noqa: F401
 
 
 def create_sampler(name, model):

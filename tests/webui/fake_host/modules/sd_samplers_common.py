@@ -23,10 +23,6 @@ def sample_to_image(samples, index=0, approximation=None):
     return single_sample_to_image(samples[index], approximation)
 
 
-def samples_to_image_grid(samples, approximation=None):
-    return single_sample_to_image(samples[0], approximation)
-
-
 def decode_first_stage(model, x):
     return model.decode_first_stage(x)
 

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUITES = ("prompts", "windows", "loops", "freeinit", "travel")
 
 
 def main(arguments: list[str]) -> int:
     """`python3 standalone evaluate`: draw, judge, print, and save contact sheets."""
     parser = argparse.ArgumentParser(prog="python3 standalone evaluate", description=__doc__)
-    parser.add_argument("--clips", type=int, default=100, help="how many prompts (default: %(default)s)")
-    parser.add_argument(
-        "--without",
-        type=int,
-        default=25,
-        help="how many of them again without the motion module (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("outputs/evaluation"), help="where contact sheets go"
-    )
-    parser.add_argument("--verbose", action="store_true", help="print every clip")
+    add = parser.add_argument
+    add("--suite", choices=SUITES, default="prompts", help="what to measure (default: %(default)s)")
+    add("--clips", type=int, default=100, help="prompts: how many (default: %(default)s)")
+    add("--without", type=int, default=25,
+        help="prompts: how many of them again without the motion module (default: %(default)s)")  # fmt: skip
+    add("--seeds", type=int, default=20, help="other suites: how many seeds (default: %(default)s)")
+    add("--output", type=Path, default=Path("outputs/evaluation"), help="where contact sheets go")
+    add("--verbose", action="store_true", help="print every clip")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    _evaluate("with the motion module", None, options.clips, options.output, verbose=options.verbose)
-    _evaluate("without the motion module", "none", options.without, options.output, verbose=options.verbose)
+    if options.suite == "prompts":
+        for module, count in ((None, options.clips), ("none", options.without)):
+            _measure_prompts(module, count, options.output, verbose=options.verbose)
+    else:
+        _measure_suite(options.suite, options.seeds, options.output)
     print(f"\ncontact sheets: {options.output}")
     return 0
 
 
-def _evaluate(title: str, motion_module: str | None, count: int, folder: Path, *, verbose: bool) -> None:
+def _measure_prompts(motion_module: str | None, count: int, folder: Path, *, verbose: bool) -> None:
     from standalone.animator import Animator, quiet_libraries
     from standalone.evaluation.judge import judge_clip
     from standalone.evaluation.prompts import build_questions
     from standalone.evaluation.report import Answer, report
-    from standalone.evaluation.sheets import draw_sheet
 
+    title = "with the motion module" if motion_module is None else "without the motion module"
     rows = []
     answers: list[Answer] = []
     with quiet_libraries():
@@ -47,9 +54,29 @@ def _evaluate(title: str, motion_module: str | None, count: int, folder: Path, *
             rows.append((question.prompt, frames))
             if verbose:
                 print(f"{question.prompt}: {answers[-1].seen}", flush=True)
-    print(f"\n{title}, {count} prompts")
-    for measure, value in report(answers):
-        print(f"  {measure:<28}{value}")
+    _print(f"{title}, {count} prompts", report(answers))
+    _draw_sheets(rows, folder, title.split()[0])
+
+
+def _measure_suite(name: str, count: int, folder: Path) -> None:
+    from standalone.animator import Animator, quiet_libraries
+    from standalone.evaluation.suites import SUITES as suites
+
+    with quiet_libraries():
+        found = suites[name](Animator(), count)
+    _print(f"{name}, {count} seeds", found.lines)
+    _draw_sheets(found.rows, folder, name)
+
+
+def _print(title: str, lines: Sequence[tuple[str, str]]) -> None:
+    print(f"\n{title}")
+    width = max(len(measure) for measure, _ in lines) + 2
+    for measure, value in lines:
+        print(f"  {measure:<{width}}{value}")
+
+
+def _draw_sheets(rows: Sequence[tuple[str, Sequence[Image.Image]]], folder: Path, name: str) -> None:
+    from standalone.evaluation.sheets import draw_sheet
+
     for index in range(0, len(rows), 10):
-        name = f"{title.split()[0]}-{index // 10 + 1:02}.png"
-        draw_sheet(rows[index : index + 10]).save(folder / name)
+        draw_sheet(rows[index : index + 10]).save(folder / f"{name}-{index // 10 + 1:02}.png")

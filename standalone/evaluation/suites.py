@@ -1,0 +1,190 @@
+"""What each suite of the evaluation draws, and the figures it prints.
+
+A suite takes the animator and how many seeds to use, and gives (measure, value) lines and rows for contact
+sheets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from standalone.animator import Animator, Clip
+from standalone.evaluation.judge import judge_clip, judge_frame
+from standalone.evaluation.prompts import Question, build_questions
+from standalone.evaluation.steps import LastWindowAnimator, is_border, step_sizes
+from standalone.training.scenes import OBJECT_COLORS
+
+LONG = 64
+
+
+@dataclass
+class Findings:
+    """Lines of measures with values, and clips with captions to look at."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    rows: list[tuple[str, Sequence[Image.Image]]] = field(default_factory=list)
+
+
+Suite = Callable[[Animator, int], Findings]
+
+
+def measure_windows(animator: Animator, count: int) -> Findings:
+    """Steps across window borders against steps inside windows, blended and with the last window winning."""
+    found = Findings()
+    kinds = {"blended": animator, "last window wins": LastWindowAnimator()}
+    for name, each in kinds.items():
+        borders, inside = [], []
+        for question in _questions(count, "still"):
+            clip = each.generate(
+                question.prompt, seed=question.seed, video_length=LONG, context_scheduler="standard static",
+                closed_loop="N",
+            )  # fmt: skip
+            frames, across = list(clip.frames()), is_border(clip.plan.windows(0), LONG)
+            sizes = step_sizes(frames)
+            borders.extend(sizes[across])
+            inside.extend(sizes[~across])
+            found.rows.append((f"{name}: {question.prompt}", frames))
+        found.lines += [
+            (f"{name}: border / inside", f"{np.mean(borders) / np.mean(inside):.2f}"),
+            (f"{name}: steps, grey levels", f"{np.mean(borders):.2f} / {np.mean(inside):.2f}"),
+            (f"{name}: largest border", f"{np.max(borders):.1f}"),
+        ]
+    return found
+
+
+def measure_loops(animator: Animator, count: int) -> Findings:
+    """The seam's step against the mean step, in seamless loops of one window and of several."""
+    found = Findings()
+    for mode, num_frames in (("Seamless", 16), ("Seamless", 32), ("N", 16)):
+        seams, means = [], []
+        for question in build_questions(count):
+            clip = animator.generate(
+                question.prompt, seed=question.seed, video_length=num_frames, closed_loop=mode
+            )
+            frames = list(clip.frames())
+            sizes = step_sizes(frames, around=True)
+            seams.append(sizes[-1])
+            means.append(sizes[:-1].mean())
+            found.rows.append((f"{mode}, {num_frames} frames: {question.prompt}", frames))
+        within = np.mean(np.array(seams) <= np.array(means))
+        found.lines += [
+            (f"{mode}, {num_frames}: seam / mean step", f"{np.mean(seams) / np.mean(means):.2f}"),
+            (f"{mode}, {num_frames}: seam <= mean step", f"{within:.0%} of {count} clips"),
+        ]
+    return found
+
+
+def measure_freeinit(animator: Animator, count: int) -> Findings:
+    """Consistency with FreeInit and without."""
+    found = Findings()
+    for name, is_on in (("plain", False), ("FreeInit", True)):
+        steps, seen = [], []
+        for question in build_questions(count):
+            frames = list(_with_freeinit(animator, question, is_on).frames())
+            steps.append(step_sizes(frames).mean())
+            seen.append(judge_clip(frames))
+            found.rows.append((f"{name}: {question.prompt}", frames))
+        found.lines += [
+            (f"{name}: mean step", f"{np.mean(steps):.2f} grey levels"),
+            (f"{name}: area flicker", f"{np.mean([each.flicker for each in seen]):.1%}"),
+            (f"{name}: jerk", f"{np.mean([each.jerk for each in seen]):.1%} of the width"),
+            (f"{name}: coherent", f"{np.mean([each.coherent for each in seen]):.0%}"),
+        ]
+    return found
+
+
+def _with_freeinit(animator: Animator, question: Question, is_on: bool) -> Clip:
+    return animator.generate(question.prompt, seed=question.seed, freeinit_enable=is_on)
+
+
+def measure_travel(animator: Animator, count: int) -> Findings:
+    """Prompts that travel: colours turn one way, objects turn round, negative prompts turn away."""
+    found = Findings()
+    _travelling_colors(animator, count, found)
+    _turning_round(animator, count, found)
+    _travelling_negative(animator, count, found)
+    return found
+
+
+def _travelling_colors(animator: Animator, count: int, found: Findings) -> None:
+    ends, monotone = [], []
+    for seed in range(count):
+        first, second = np.random.default_rng(seed).choice(list(OBJECT_COLORS)[:5], 2, replace=False)
+        prompt = f"0: a {first} circle on a white background\n8: a {second} circle on a white background"
+        clip = animator.generate(prompt, seed=seed, negative_prompt="")
+        frames = list(clip.frames())
+        names = [judge_frame(frame).object_color for frame in frames]
+        ends.append(names[:2] == [first] * 2 and names[8:] == [second] * 8)
+        way = [_way(frame, str(first), str(second)) for frame in frames]
+        monotone.append(bool(np.all(np.diff(way[:9]) > -0.1)))
+        found.rows.append((prompt.replace("\n", " | "), frames))
+    found.lines += [
+        ("colour at frames 0-1 and from 8 on", f"{np.mean(ends):.0%} of {count} clips"),
+        ("colour monotone between", f"{np.mean(monotone):.0%} of {count} clips"),
+    ]
+
+
+def _turning_round(animator: Animator, count: int, found: Findings) -> None:
+    turned, out, back = [], [], []
+    for seed in range(count):
+        prompt = (
+            "0: a red circle moving right on a blue background\n"
+            "16: a red circle moving left on a blue background"
+        )
+        frames = list(_long(animator, prompt, seed, 32).frames())
+        halves = judge_clip(frames[:16]), judge_clip(frames[16:])
+        turned.append([half.direction for half in halves] == ["right", "left"])
+        out.append(halves[0].displacement)
+        back.append(halves[1].displacement)
+        found.rows.append((prompt.replace("\n", " | "), frames))
+    found.lines += [
+        ("turns round", f"{np.mean(turned):.0%} of {count} clips"),
+        ("way out / back", f"{np.mean(out):.0%} / {np.mean(back):.0%} of the width"),
+    ]
+
+
+def _travelling_negative(animator: Animator, count: int, found: Findings) -> None:
+    prompt, negative = "a circle on a white background", "0: red circle\n8: blue circle"
+    for name, text in (("no negative prompt", ""), ("red, from frame 8 on blue, unwanted", negative)):
+        early, late = [], []
+        for seed in range(count):
+            frames = list(animator.generate(prompt, negative_prompt=text, seed=seed).frames())
+            seen = [judge_frame(frame).object_color for frame in frames]
+            early += seen[:2]
+            late += seen[8:]
+            found.rows.append((f"{name}: {prompt}", frames))
+        share = (
+            f"{early.count('red') / len(early):.0%} red early, {late.count('blue') / len(late):.0%} blue late"
+        )
+        found.lines.append((name, share))
+
+
+def _questions(count: int, motion: str) -> Iterable[Question]:
+    chosen = [question for question in build_questions(5 * count) if question.scene.motion == motion]
+    return chosen[:count]
+
+
+def _long(animator: Animator, prompt: str, seed: int, num_frames: int) -> Clip:
+    return animator.generate(
+        prompt, seed=seed, video_length=num_frames, context_scheduler="standard static", closed_loop="N"
+    )
+
+
+def _way(frame: Image.Image, first: str, second: str) -> float:
+    """How far the object's colour has come from the first colour (0) to the second (1)."""
+    mask = judge_frame(frame).mask
+    color = np.median(np.asarray(frame, dtype=float)[mask], 0) if mask.any() else np.zeros(3)
+    start, end = (np.array(OBJECT_COLORS[name], dtype=float) for name in (first, second))
+    return float(((color - start) * (end - start)).sum() / ((end - start) ** 2).sum())
+
+
+SUITES: dict[str, Suite] = {
+    "windows": measure_windows,
+    "loops": measure_loops,
+    "freeinit": measure_freeinit,
+    "travel": measure_travel,
+}

@@ -64,6 +64,12 @@ if FOLDER in Path(motion_module.__file__).resolve().parents:
         def process_batch(self, p: Any, *args: Any, **kwargs: Any) -> None:
             extension.process_batch(p)
 
+        def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
+            extension.postprocess_image(p, pp)
+
+        def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
+            extension.postprocess_image_after_composite(p, pp)
+
         def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
             extension.postprocess(p, processed)
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from modules import devices, sd_samplers, sd_samplers_common, shared
+from PIL import Image
 
 from motion_module import MotionModuleError
 
@@ -19,6 +20,7 @@ from ..core.errors import UserError
 from ..core.infotext import KEY, format_value
 from ..core.parameters import Parameters, refuse_unsupported
 from ..core.plan import Plan, build_plan
+from ..media import WrittenFile
 from .a1111_api import AnimateDiffError
 from .a1111_conditioning import num_parts, travelled
 from .a1111_init import MASKS_ATTRIBUTE, blended_init_latent, changed_part, init_with_masks
@@ -56,6 +58,10 @@ class AnimationRun:
         self.parameters, self.settings = Parameters(), Settings()
         self.job = shared.state.time_start
         self.is_over = False
+        self.pictures: list[Any] = []
+        """Of the clip that is being made, as the host hands them round: other scripts may change them yet."""
+        self.files: dict[int, tuple[WrittenFile, ...]] = {}
+        """Of each clip that is complete, by its number."""
         self._error: Exception | None = None
         self._clip: ClipPrompts | None = None
         self._hires: ClipPrompts | None = None
@@ -97,6 +103,11 @@ class AnimationRun:
             p.comment(note)
         p.prompts[:], p.negative_prompts[:] = self._clip.prompts, self._clip.negatives
         self._hires = self._begin_hires(frames) if getattr(p, "enable_hr", False) else None
+
+    def take_pictures(self) -> tuple[Image.Image, ...]:
+        """The frames made since this was asked last."""
+        taken, self.pictures = self.pictures, []
+        return tuple(each.image for each in taken)
 
     def wrap_request(self) -> None:
         """Wrap the request's own methods for one batch; their originals are back once it has been sampled.

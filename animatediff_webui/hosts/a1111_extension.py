@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from modules import hashes, paths, shared
+from modules import hashes, paths, scripts, shared
 
 from ..core.parameters import parse_parameters
 from ..core.plan import build_plan
 from .a1111 import USER_ERRORS, AnimationRun
-from .a1111_finish import finish
+from .a1111_finish import finish, finish_clip
 from .a1111_lora import LoraLibrary
 from .a1111_modules import ModuleLibrary
 from .a1111_settings import read_settings
@@ -61,6 +61,8 @@ class Extension:
         run = self._run_of(p)
         if run is not None and not run.is_refused:
             try:
+                if batch_number:
+                    finish_clip(run, batch_number - 1)
                 run.begin_batch(batch_number)
             except USER_ERRORS as error:
                 run.refuse(error)
@@ -70,8 +72,19 @@ class Extension:
         if run is not None:
             run.wrap_request()
 
+    def postprocess_image(self, p: Any, picture: Any) -> None:
+        """The last word of hosts before 1.9, which paste it into what is around a mask afterwards."""
+        is_last_word = not hasattr(scripts.Script, "postprocess_image_after_composite")
+        if is_last_word and not (p.overlay_images or p.color_corrections):
+            self.postprocess_image_after_composite(p, picture)
+
+    def postprocess_image_after_composite(self, p: Any, picture: Any) -> None:
+        run = self._run_of(p)
+        if run is not None:
+            run.pictures.append(picture)
+
     def postprocess(self, p: Any, processed: Any) -> None:
-        """Write the clips, and give the request back as it was."""
+        """Write the last clip, and give the request back as it was."""
         run = self._run_of(p)
         if run is None:
             return

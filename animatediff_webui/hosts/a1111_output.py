@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +39,18 @@ class Clip:
 
 Shown = tuple[Any, str]
 """An entry of the host's gallery, and its infotext. (Any: a picture, or base64.)"""
+
+
+class ClipInfotext(str):
+    """The infotext of a clip's pictures, which knows the clip's files: it is what grids keep of a cell."""
+
+    files: tuple[WrittenFile, ...]
+
+    @classmethod
+    def of(cls, text: str, files: Iterable[WrittenFile]) -> ClipInfotext:
+        infotext = cls(text)
+        infotext.files = tuple(files)
+        return infotext
 
 
 class EncodedVideo(str):
@@ -100,8 +111,9 @@ def cover(frame: Image.Image, video: WrittenFile) -> Image.Image:
     return image
 
 
-def described_files(clips: Sequence[Clip]) -> list[dict[str, Any]]:
+def described_files(infotexts: Iterable[str]) -> list[dict[str, Any]]:
     """Every file's clip, format, name and MIME type, or why it is missing. (Any: JSON.)"""
+    clips = dict.fromkeys(text.files for text in infotexts if isinstance(text, ClipInfotext))
     return [
         {
             "clip": number,
@@ -111,11 +123,6 @@ def described_files(clips: Sequence[Clip]) -> list[dict[str, Any]]:
             "path": str(file.path.absolute()),
             "error": file.error,
         }
-        for number, clip in enumerate(clips)
-        for file in clip.files
+        for number, files in enumerate(clips)
+        for file in files
     ]
-
-
-def with_files(host_js: Callable[[], str], files: list[dict[str, Any]]) -> Callable[[], str]:
-    """What makes the answer's `info`, with the files in it."""
-    return lambda: json.dumps({**json.loads(host_js()), INFO_KEY: files})

@@ -120,6 +120,12 @@ class Script:
     def process_batch(self, p, *args, **kwargs):
         self.extension.process_batch(p)
 
+    def postprocess_image(self, p, pp, *args):
+        self.extension.postprocess_image(p, pp)
+
+    def postprocess_image_after_composite(self, p, pp, *args):
+        self.extension.postprocess_image_after_composite(p, pp)
+
     def postprocess(self, p, processed, *args):
         self.extension.postprocess(p, processed)
 

@@ -16,8 +16,9 @@ OWN = {
     "shared.py": None,  # the real one is made of several files
     "sd_samplers_common.py": {"Sampler.__init__", "Sampler._run"},
     "processing.py": {
-        "scripts_image", "scripts_image.__init__", "StableDiffusionProcessing.__init__", "create_infotext",
-        "StableDiffusionProcessingTxt2Img.__init__", "StableDiffusionProcessingImg2Img.__init__",
+        "scripts_image", "scripts_image.__init__", "overlaid", "create_infotext",
+        "StableDiffusionProcessing.__init__", "StableDiffusionProcessingTxt2Img.__init__",
+        "StableDiffusionProcessingImg2Img.__init__",
     },
     "img2img.py": {"process_batch"},  # called by position; the names have changed
     "scripts.py": {"ScriptRunner.__init__", "ScriptRunner._call"},
@@ -29,7 +30,7 @@ OWN = {
 ORDER = (
     "setup_prompts", "process", "init", "ImageRNG", "before_process_batch", "parse_extra_network_prompts",
     "activate", "process_batch", "setup_conds", "apply_alpha_schedule_override", "sample",
-    "postprocess_image", "postprocess",
+    "postprocess_image", "postprocess_image_after_composite", "postprocess",
 )  # fmt: skip
 
 
@@ -61,8 +62,10 @@ def test_stand_in_has_the_hosts_signatures(name):
 
 
 def _is_newer(function):
-    """What hosts before 1.8 lack; the adapter asks whether it is there."""
-    return function in {"apply_alpha_schedule_override", "read"}
+    """What hosts before 1.8 or 1.9 lack; the adapter asks whether it is there."""
+    return function.split(".")[-1] in {
+        "apply_alpha_schedule_override", "read", "postprocess_image_after_composite"
+    }  # fmt: skip
 
 
 def calls(path):

@@ -372,3 +372,114 @@ def test_img2img_starts_from_the_first_and_ends_with_the_last_picture(webui):
     assert colours[0].tolist() == [1, -1, -1]
     assert colours[-1].tolist() == [-1, -1, 1]
     assert started[0][1].std() > 0.5  # noise in between
+
+
+def fail_in_clip(webui, number):
+    """The model breaks down in that clip; each has two steps, of one call each."""
+
+    def hook(*_):
+        if len(webui.model.calls) > 2 * number:
+            raise ZeroDivisionError
+
+    webui.model.model.diffusion_model.out[0].register_forward_hook(hook)
+
+
+def written(webui):
+    return sorted(webui.folder.rglob("*.gif"))
+
+
+def test_clip_that_fails_leaves_the_clips_before_it(webui):
+    fail_in_clip(webui, 2)
+    with pytest.raises(ZeroDivisionError):
+        webui.run({"format": ["GIF", "PNG"]}, n_iter=3, seed=5)
+    first, second = written(webui)
+    assert (first.name, second.name) == ("00001-5.gif", "00002-9.gif")
+    assert Image.open(second).n_frames == 4
+    assert "Seed: 9" in Image.open(second).info["comment"].decode()
+    assert len(list((second.parent / "00002-9").iterdir())) == 4
+
+
+def test_prompt_that_is_refused_in_the_second_clip_leaves_the_first(webui):
+    with pytest.raises(webui.host.a1111_api.AnimateDiffError, match="Line 2"):
+        webui.run({}, prompt=["a cat", "0: a\n9: b"], seed=[1, 2])
+    assert len(written(webui)) == 1
+
+
+def test_clips_that_are_written_early_are_answered_once_and_in_order(webui):
+    p = webui.run({"format": ["GIF", "WEBP"]}, n_iter=2, seed=5)
+    assert [image.format for image in images_of(p)] == ["GIF", "WEBP"] * 2
+    assert [text.count("Seed: 5") for text in p.processed.infotexts] == [1, 1, 0, 0]
+    files = json.loads(p.processed.js())["animatediff"]
+    names = ["00001-5.gif", "00001-5.webp", "00002-9.gif", "00002-9.webp"]
+    assert [file["name"] for file in files] == names
+    assert [file["clip"] for file in files] == [0, 0, 1, 1]
+    assert [path.name for path in written(webui)] == names[::2]
+    assert written(webui)[0].read_bytes() == base64.b64decode(p.processed.images[0])
+
+
+def test_clip_before_an_interrupt_says_nothing_of_it(webui):
+    state = webui.host.shared.state
+    webui.model.model.diffusion_model.out[0].register_forward_hook(
+        lambda *_: setattr(state, "interrupted", len(webui.model.calls) > 2)
+    )
+    p = webui.run({}, n_iter=3)
+    first, second = (Image.open(path).info["comment"].decode() for path in written(webui))
+    assert "interrupted" not in first
+    assert "interrupted at step 1 of 2" in second
+    assert len(p.processed.images) == 2
+
+
+@pytest.mark.parametrize("is_old_host", [False, True])
+def test_early_clip_of_inpainting_shows_what_is_around_the_mask(webui, monkeypatch, is_old_host):
+    if is_old_host:
+        monkeypatch.delattr(webui.host.scripts.Script, "postprocess_image_after_composite")
+        monkeypatch.setattr(
+            webui.host.scripts.ScriptRunner, "postprocess_image_after_composite", lambda *_: None
+        )
+    mask = Image.new("L", (64, 64), 0)
+    mask.paste(255, (0, 0, 32, 64))
+    p = webui.run(
+        {"format": ["PNG", "GIF"]},
+        is_img2img=True,
+        init_images=[Image.new("RGB", (64, 64), (255, 0, 0))],
+        mask=mask,
+        n_iter=2,
+    )
+    assert len(p.processed.images) == 2
+    for folder in (path.with_suffix("") for path in written(webui)):
+        assert {Image.open(frame).getpixel((60, 5)) for frame in folder.iterdir()} == {(255, 0, 0)}
+
+
+def test_host_before_1_9_keeps_the_clips_before_a_failure_too(webui, monkeypatch):
+    monkeypatch.delattr(webui.host.scripts.Script, "postprocess_image_after_composite")
+    monkeypatch.setattr(webui.host.scripts.ScriptRunner, "postprocess_image_after_composite", lambda *_: None)
+    fail_in_clip(webui, 1)
+    with pytest.raises(ZeroDivisionError):
+        webui.run({}, n_iter=2)
+    assert len(written(webui)) == 1
+
+
+def test_picture_changed_by_a_later_script_is_written_as_it_became(webui):
+    def whiten(p, pp, *args):
+        pp.image = Image.new("RGB", pp.image.size, "white")
+
+    webui.runner.alwayson_scripts.append(Spy(postprocess_image_after_composite=whiten))
+    webui.run({}, n_iter=2)
+    for path in written(webui):
+        assert Image.open(path).convert("RGB").getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_grid_of_several_answers_tells_the_files_of_each(webui):
+    """As the X/Y/Z plot makes it: a copy of the first answer, filled with what the others begin with."""
+    answers = [webui.run({"fps": fps}).processed for fps in (4, 8)]
+    grid = copy.copy(answers[0])
+    grid.index_of_first_image = 1
+    grid.infotexts = ["the grid's own", *(answer.infotexts[0] for answer in answers)]
+    grid.images = [answers[0].images[0]]
+    info = json.loads(grid.js())
+    assert info["index_of_first_image"] == 1
+    assert info["infotexts"] == grid.infotexts
+    assert [(file["clip"], file["name"]) for file in info["animatediff"]] == [
+        (0, "00001-1.gif"),
+        (1, "00002-1.gif"),
+    ]

@@ -31,6 +31,7 @@ class StableDiffusionProcessing:
         self.extra_generation_params, self.comments = {}, {}
         self.scripts, self.script_args, self.is_api = None, (), False
         self.sampler = self.rng = self.paste_to = self.c = self.uc = None
+        self.overlay_images = self.color_corrections = None
         self.is_hr_pass, self.iteration = False, 0
 
     @property
@@ -105,11 +106,17 @@ class Processed:
         self.comments = "".join(f"{comment}\n" for comment in p.comments)
 
     def js(self):
-        return json.dumps({"infotexts": self.infotexts})
+        return json.dumps({"infotexts": self.infotexts, "index_of_first_image": self.index_of_first_image})
 
 
 def fix_seed(p):
     p.seed = random.randrange(2**32) if p.seed == -1 else p.seed
+
+
+def overlaid(image, overlay):
+    image = image.copy()
+    image.paste(overlay, mask=overlay.getchannel("A"))
+    return image
 
 
 def create_infotext(p, all_prompts, all_seeds, all_subseeds, comments=None, iteration=0, position_in_batch=0):
@@ -177,7 +184,16 @@ def process_images_inner(p):
                     pp = scripts_image(image)
                     p.scripts.postprocess_image(p, pp)
                     image = pp.image
-                infotexts.append(create_infotext(p, p.prompts, p.seeds, p.subseeds, position_in_batch=i))
+                if p.overlay_images is not None:
+                    image = overlaid(image, p.overlay_images[i])
+                if p.scripts is not None:
+                    pp = scripts_image(image)
+                    p.scripts.postprocess_image_after_composite(p, pp)
+                    image = pp.image
+                text = create_infotext(p, p.prompts, p.seeds, p.subseeds, position_in_batch=i)
+                infotexts.append(text)
+                if opts.enable_pnginfo:
+                    image.info["parameters"] = text
                 output_images.append(image)
                 if opts.return_mask:
                     output_images.append(Image.new("RGB", image.size))
@@ -288,7 +304,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
     def __init__(self, init_images=None, resize_mode=0, mask=None, **fields):
         super().__init__(**fields)
         self.init_images, self.resize_mode, self.image_mask = init_images, resize_mode, mask
-        self.mask = self.nmask = self.init_latent = self.image_conditioning = self.overlay_images = None
+        self.mask = self.nmask = self.init_latent = self.image_conditioning = None
         self.inpaint_full_res = False
 
     def init(self, all_prompts, all_seeds, all_subseeds):
@@ -312,6 +328,9 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
             nmask = torch.from_numpy(np.array(small, np.float32) / 255).round()
             self.nmask = nmask.expand(self.init_latent.shape[1:])
             self.mask = 1 - self.nmask
+            kept = self.init_images[0].convert("RGBA")
+            kept.putalpha(self.image_mask.convert("L").point(lambda level: 255 - level))
+            self.overlay_images = [kept] * self.batch_size
         self.image_conditioning = self.txt2img_image_conditioning(self.init_latent)
 
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):

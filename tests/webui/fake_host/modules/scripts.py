@@ -10,6 +10,9 @@ class Script:
     def title(self):
         raise NotImplementedError
 
+    def postprocess_image_after_composite(self, p, pp, *args):
+        pass
+
 
 class ScriptRunner:
     """Calls scripts in turn; what they raise is reported and goes no further."""
@@ -42,6 +45,9 @@ class ScriptRunner:
 
     def postprocess_image(self, p, pp):
         self._call("postprocess_image", p, pp)
+
+    def postprocess_image_after_composite(self, p, pp):
+        self._call("postprocess_image_after_composite", p, pp)
 
     def postprocess(self, p, processed):
         self._call("postprocess", p, processed)

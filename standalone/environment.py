@@ -37,6 +37,14 @@ def prepare(requirements: tuple[Path, ...] = RUNTIME, venv: Path = ROOT / ".venv
     return python
 
 
+def prepare_folder(requirements: Path, folder: Path, python: Path) -> None:
+    """Have `requirements`, without what they need, in a folder: on PYTHONPATH, they hide `python`'s own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(requirements):
+        options = ("--no-deps", "--only-binary=:all:", "--upgrade", f"--target={folder}")
+        install(requirements, folder, python, *options)
+
+
 def python_name() -> str:
     """What an environment's interpreter is called on this system."""
     return "python.exe" if os.name == "nt" else "python"
@@ -65,27 +73,27 @@ def create(venv: Path, python: Path) -> None:
         )
 
 
-def install(requirements: Path, venv: Path, python: Path) -> None:
-    """Install one requirements file, unless its stamp says that this was done."""
-    stamp = _stamp(requirements, venv)
+def install(requirements: Path, place: Path, python: Path, *options: str) -> None:
+    """Install one requirements file, unless its stamp in `place` says that this was done."""
+    stamp = _stamp(requirements, place)
     if stamp.exists():
         return
     _say(f"Installing {requirements.name}: this takes some minutes, once; later runs start straight away")
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(requirements)]
-    if subprocess.call(command, stdout=sys.stderr):
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+    if subprocess.call([*command, *options, "-r", str(requirements)], stdout=sys.stderr):
         raise SetupError(
             f"Installing {requirements.name} failed, as pip says above: check the network connection and the "
             "disk space, and run the same command again; it goes on where it stopped."
         )
-    for old in venv.glob(f"{requirements.stem}.*.installed"):
+    for old in place.glob(f"{requirements.stem}.*.installed"):
         old.unlink()
     stamp.touch()
 
 
-def _stamp(requirements: Path, venv: Path) -> Path:
+def _stamp(requirements: Path, place: Path) -> Path:
     """The empty file that says these requirements, word for word, are installed."""
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]
-    return venv / f"{requirements.stem}.{digest}.installed"
+    return place / f"{requirements.stem}.{digest}.installed"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`python3 tests`: makes the project's own `.venv`, then checks style, types and imports, and runs the tests.
 
-`--slow` adds the tests that take minutes. Other arguments go to pytest, which then runs alone:
-`python3 tests tests/core -k windows`.
+`--slow` adds the tests that take minutes, and another run of the engine's with the oldest versions of what it
+runs with. Other arguments go to pytest, which then runs alone: `python3 tests tests/core -k windows`.
 """
 
 import sys
@@ -12,6 +12,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 (older ones get as far as this)
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,14 @@ CHECKS = {
     "pyright": ["-m", "pyright"],
     "import-linter": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
 }
+OLDEST = ROOT / "requirements-oldest.txt"
+# What runs inside a WebUI, which has no diffusers.
+ENGINE_TESTS = (
+    "tests/core",
+    "tests/media",
+    "tests/motion_module",
+    "--ignore=tests/motion_module/test_diffusers.py",
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -42,8 +51,28 @@ def main(arguments: list[str]) -> int:
     if failed:
         print(f"FAILED: {', '.join(failed)} (see above); the tests:", flush=True)
     marker = [] if "--slow" in arguments else ["-m", "not slow"]
-    status = subprocess.call([str(python), "-m", "pytest", "-q", *marker, *chosen], env=_environment(python))
-    return 1 if status or failed else 0
+    passed = [_runs_tests(python, [*marker, *chosen])]
+    if arguments == ["--slow"]:
+        passed.append(_runs_with_oldest(python))
+    return 0 if all(passed) and not failed else 1
+
+
+def _runs_with_oldest(python: Path) -> bool:
+    """Whether the engine's tests pass with the oldest versions there are wheels of for this Python."""
+    folder = python.parent.parent / "oldest"
+    try:
+        environment.prepare_folder(OLDEST, folder, python)
+    except environment.SetupError as error:
+        print(f"Not tested with the oldest versions: {error}", flush=True)
+        return True
+    versions = sorted(path.stem for path in folder.glob("*.dist-info"))
+    print(f"With the oldest versions ({', '.join(versions)}):", flush=True)
+    return _runs_tests(python, ENGINE_TESTS, folder)
+
+
+def _runs_tests(python: Path, arguments: Sequence[str], *packages: Path) -> bool:
+    command = [str(python), "-m", "pytest", "-q", *arguments]
+    return subprocess.call(command, env=_environment(python, *packages)) == 0
 
 
 def _passes(python: Path, name: str, command: list[str]) -> bool:
@@ -53,10 +82,14 @@ def _passes(python: Path, name: str, command: list[str]) -> bool:
     return status == 0
 
 
-def _environment(python: Path) -> dict[str, str]:
-    """As an activated environment has it: tools find one another, and the project's packages, by PATH."""
+def _environment(python: Path, *packages: Path) -> dict[str, str]:
+    """As an activated environment has it: tools find one another, and the project's packages, by PATH.
+
+    What is in the folders `packages` hides what the environment has.
+    """
     paths = os.pathsep.join((str(python.parent), os.environ.get("PATH", "")))
-    return {**os.environ, "PATH": paths, "PYTHONPATH": str(ROOT), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    modules = os.pathsep.join(map(str, (*packages, ROOT)))
+    return {**os.environ, "PATH": paths, "PYTHONPATH": modules, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
 
 
 if __name__ == "__main__":

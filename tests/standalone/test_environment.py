@@ -78,6 +78,15 @@ def test_prepare_after_a_failure_goes_on_where_it_stopped(requirements, installs
     assert installs == ["requirements-first.txt", "requirements.txt"]
 
 
+def test_folder_is_filled_once_with_the_requirements_alone(requirements, tmp_path, monkeypatch):
+    commands: list[list[str]] = []
+    monkeypatch.setattr(environment.subprocess, "call", lambda command, **_: commands.append(command) or 0)
+    for _ in range(2):
+        environment.prepare_folder(requirements[0], tmp_path / "oldest", Path(sys.executable))
+    (command,) = commands
+    assert {"--no-deps", f"--target={tmp_path / 'oldest'}", str(requirements[0])} < set(command)
+
+
 def test_prepare_without_ensurepip_names_the_package(requirements, installs, tmp_path, monkeypatch):
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(environment.SetupError, match="-venv\\) and run"):
@@ -94,6 +103,6 @@ def test_the_bootstrap_needs_nothing_but_the_standard_library():
 
 
 def test_requirements_are_pinned_exactly():
-    for path in environment.DEVELOPMENT:
+    for path in ROOT.glob("requirements*.txt"):
         lines = [line for line in path.read_text().splitlines() if line and line[0] not in "#-"]
         assert all("==" in line for line in lines)

@@ -66,7 +66,7 @@ def finish(run: AnimationRun, processed: Any) -> None:
     processed.images, processed.infotexts = [image for image, _ in shown], [text for _, text in shown]
     processed.index_of_first_image = 0
     processed.__class__ = AnimatedProcessed
-    _let_the_page_fetch(path for clip in clips for path in _complete(clip.files))
+    _let_the_page_fetch(file.path for clip in clips for file in _complete(clip.files))
 
 
 def read_clips(run: AnimationRun, processed: Any) -> list[Clip]:
@@ -102,9 +102,9 @@ def _write(run: AnimationRun, clip: Clip, say: Callable[[str], None]) -> tuple[W
     return files
 
 
-def _complete(files: Iterable[WrittenFile]) -> Sequence[Path]:
+def _complete(files: Iterable[WrittenFile]) -> Sequence[WrittenFile]:
     """What was written, without folders of frames."""
-    return [file.path for file in files if file.error is None and file.path.is_file()]
+    return [file for file in files if file.error is None and file.path.is_file()]
 
 
 def _wants_base64(p: Any) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from pathlib import Path
+
+from ..media import WrittenFile
 
 logger = logging.getLogger(__name__)
 
 
 def upload_later(
-    files: Sequence[Path], bucket: str, *, folder: str = "", endpoint: str | None = None
+    files: Sequence[WrittenFile], bucket: str, *, folder: str = "", endpoint: str | None = None
 ) -> threading.Thread:
     """Upload `files` under `folder` of `bucket` by a thread of its own, which is returned.
 
@@ -24,7 +25,7 @@ def upload_later(
     return thread
 
 
-def _upload(files: Sequence[Path], bucket: str, folder: str, endpoint: str | None) -> None:
+def _upload(files: Sequence[WrittenFile], bucket: str, folder: str, endpoint: str | None) -> None:
     try:
         import boto3
         from boto3.exceptions import Boto3Error
@@ -37,6 +38,9 @@ def _upload(files: Sequence[Path], bucket: str, folder: str, endpoint: str | Non
     try:
         client = boto3.client("s3", endpoint_url=endpoint)
         for file in files:
-            client.upload_file(str(file), bucket, "/".join(filter(None, (folder, file.name))))
-    except (Boto3Error, BotoCoreError, ClientError, OSError) as error:
+            # File names are numbered anew every day, in a folder of that day.
+            key = "/".join(filter(None, (folder, file.path.parent.name, file.path.name)))
+            client.upload_file(str(file.path), bucket, key, ExtraArgs={"ContentType": file.mime})
+    # ValueError: what boto3 says of an endpoint that is no address.
+    except (Boto3Error, BotoCoreError, ClientError, OSError, ValueError) as error:
         logger.warning("AnimateDiff: the upload to the S3 bucket %s failed: %s", bucket, error)

@@ -82,7 +82,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("s3_bucket", "", "S3: bucket"),
     Option("s3_endpoint", "", "S3: endpoint", info="empty: Amazon's"),
-    Option("s3_folder", "", "S3: folder in the bucket"),
+    Option("s3_folder", "", "S3: folder in the bucket", info="holds a folder for each day"),
 )  # fmt: skip
 
 

@@ -146,11 +146,3 @@ def test_install_lists_only_what_is_missing(monkeypatch):
     spec.loader.exec_module(install)
     monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None if name == "imageio" else spec)
     assert install.missing_packages() == ["imageio"]
-
-
-def test_upload_without_boto3_is_one_warning(monkeypatch, caplog, tmp_path):
-    from animatediff_webui.hosts.s3 import upload_later
-
-    monkeypatch.setitem(sys.modules, "boto3", None)
-    upload_later([tmp_path], "bucket").join(10)
-    assert "boto3 is not installed" in caplog.text

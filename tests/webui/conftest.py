@@ -40,7 +40,7 @@ def host():
     finally:
         sys.path.remove(str(FAKE_HOST))
         for name in set(sys.modules) - before:
-            if name.split(".")[0] in ("modules", "fastapi") or ".hosts.a1111" in name:
+            if name.split(".")[0] == "modules" or ".hosts.a1111" in name:
                 del sys.modules[name]
 
 

@@ -1,6 +1,0 @@
-class HTTPBasic:
-    pass
-
-
-class HTTPBasicCredentials:
-    username = password = ""

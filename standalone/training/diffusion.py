@@ -23,3 +23,8 @@ def add_noise(
     kept = kept.view(-1, *[1] * (clean.ndim - 1))
     signal, spread = kept.sqrt(), (1 - kept).sqrt()
     return signal * clean + spread * noise, signal * noise - spread * clean
+
+
+def half_precision() -> torch.autocast:
+    """Inside, products and convolutions run in bfloat16, which halves a step's time on CPUs that know it."""
+    return torch.autocast("cpu", torch.bfloat16)

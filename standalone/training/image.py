@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from standalone.training import scenes
-from standalone.training.diffusion import NUM_TIMESTEPS, add_noise, alphas_cumprod
+from standalone.training.diffusion import NUM_TIMESTEPS, add_noise, alphas_cumprod, half_precision
 from standalone.training.latents import LatentCode
 from standalone.training.optimizer import Trainer
 from standalone.training.text import NUM_CLASSES, WIDTH, describe, tokenize
@@ -42,10 +42,11 @@ def use_plain_attention(unet: UNet2DConditionModel) -> None:
 
 
 def draw_timesteps(count: int, *, high: float = 0.7, first_high: int = 350) -> torch.Tensor:
-    """Timesteps (b,): a share `high` of them where layout and shape are decided."""
-    anywhere = torch.randint(0, NUM_TIMESTEPS, (count,))
-    late = torch.randint(first_high, NUM_TIMESTEPS, (count,))
-    return torch.where(torch.rand(count) < high, late, anywhere)
+    """Timesteps (b,): a share `high` of them where layout and shape are decided; evenly spread in a batch."""
+    spread = (torch.arange(count) + torch.rand(count)) / count
+    late = first_high + spread / high * (NUM_TIMESTEPS - first_high)
+    anywhere = (spread - high) / (1 - high) * NUM_TIMESTEPS
+    return torch.where(spread < high, late, anywhere).long()
 
 
 class Readout(nn.Module):
@@ -58,7 +59,7 @@ class Readout(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, sum(NUM_CLASSES)) for width in (96, 96, 64))
         for block in blocks:
             block.register_forward_hook(
-                lambda _module, _args, output: self.features.append(output.mean((2, 3)))
+                lambda _module, _args, output: self.features.append(output.float().mean((2, 3)))
             )
 
     def loss(self, labels: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
@@ -126,7 +127,9 @@ def train_image(
         kept = schedules[torch.randint(0, 2, (batch,)), timesteps]
         noise = torch.randn_like(clean) + 0.1 * torch.randn(batch, 4, 1, 1)
         noisy, target = add_noise(clean, noise, kept)
-        loss = (unet(noisy, timesteps, context).sample - target).square().mean()
+        with half_precision():
+            predicted = unet(noisy, timesteps, context).sample
+        loss = (predicted.float() - target).square().mean()
         labels = torch.tensor([describe(scene) for scene in drawn])
         named = torch.tensor([caption != "" for caption in captions])
         trainer.step(loss + 0.01 * readout.loss(labels, named))

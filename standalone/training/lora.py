@@ -1,10 +1,12 @@
-"""Stage 5: a motion LoRA, "drift right": low-rank changes to the temporal attention, official format."""
+"""Stage 5: a motion LoRA, "drift right": low-rank changes to the temporal attention, official format.
+
+It learns from clips that move right although their captions say "still" or nothing of motion.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from motion_module import MotionModule
-from standalone.training import scenes
-from standalone.training.motion import Frozen, motion_loss, pick_frames
+from standalone.training.image import draw_timesteps
+from standalone.training.motion import Frozen, draw_clips, motion_loss, pick_frames
 from standalone.training.optimizer import Trainer
 
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -51,20 +53,6 @@ def changed_attention(module: MotionModule, rank: int) -> Iterator[dict[str, Low
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
 
 
-def draw_drifting_clips(
-    rng: np.random.Generator, frozen: Frozen, count: int, frames: np.ndarray
-) -> tuple[torch.Tensor, list[str]]:
-    """Clips that move right although their captions say "still" or nothing of motion."""
-    drawn = [replace(scenes.draw_scene(rng), motion="still") for _ in range(count)]
-    clips = [
-        frozen.code.encode(
-            scenes.draw_frames(s, scenes.draw_path("right", rng), frames / (scenes.NUM_FRAMES - 1))
-        )
-        for s in drawn
-    ]
-    return torch.stack(clips), [scenes.write_caption(s, rng) for s in drawn]
-
-
 def train_lora(
     folder: Path, module: MotionModule, save: Path, *, steps: int, batch: int, num_frames: int, rank: int = 4
 ) -> None:
@@ -78,8 +66,8 @@ def train_lora(
         losses: list[float] = []
         for step in range(steps):
             frames = pick_frames(rng, num_frames)
-            clean, captions = draw_drifting_clips(rng, frozen, batch, frames)
-            loss = motion_loss(frozen, module, clean, captions, frames, high=0.9)
+            clips = draw_clips(rng, frozen.code, batch, frames, ["still"], shown="right")
+            loss = motion_loss(frozen, module, clips, frames, draw_timesteps(batch, high=0.9, first_high=800))
             trainer.step(loss)
             losses.append(loss.item())
             if step % 25 == 24:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from einops import rearrange, repeat
+from torch import nn
+from torch.nn.functional import layer_norm
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from motion_module import MotionModule, injected
 from motion_module.writing import write_motion_module
 from standalone.training import scenes
-from standalone.training.diffusion import add_noise, alphas_cumprod
+from standalone.training.diffusion import add_noise, alphas_cumprod, half_precision
 from standalone.training.image import draw_timesteps, fit_latent_code, use_plain_attention
 from standalone.training.latents import LatentCode
 from standalone.training.optimizer import Trainer
 from standalone.training.text import tokenize
+
+WHEREABOUTS = 0.5
 
 
 @contextmanager
@@ -37,35 +43,54 @@ def at_positions(module: MotionModule, positions: np.ndarray) -> Iterator[None]:
             buffer.copy_(whole)
 
 
+@dataclass(frozen=True)
+class Clips:
+    """Latents `b f c h w`, captions, and where the object is: (b, f, 2), from -1 to 1."""
+
+    latents: torch.Tensor
+    captions: list[str]
+    centers: torch.Tensor
+
+
 def draw_clips(
-    rng: np.random.Generator, code: LatentCode, count: int, frames: np.ndarray
-) -> tuple[torch.Tensor, list[str]]:
-    """Latents (b f c h w) of `frames` of random clips, and their captions."""
-    drawn = [scenes.draw_scene(rng) for _ in range(count)]
-    clips = [
-        code.encode(scenes.draw_frames(s, scenes.draw_path(s.motion, rng), frames / (scenes.NUM_FRAMES - 1)))
-        for s in drawn
-    ]
-    captions = ["" if rng.random() < 0.1 else scenes.write_caption(s, rng) for s in drawn]
-    return torch.stack(clips), captions
+    rng: np.random.Generator,
+    code: LatentCode,
+    count: int,
+    frames: np.ndarray,
+    motions: Sequence[str] = scenes.MOTIONS,
+    shown: str | None = None,
+) -> Clips:
+    """`frames` of random clips of these motions; all move as `shown`, whatever is said, where it is given."""
+    drawn = [scenes.draw_scene(rng, motions=motions) for _ in range(count)]
+    paths = [scenes.draw_path(shown or scene.motion, rng) for scene in drawn]
+    when = frames / (scenes.NUM_FRAMES - 1)
+    return Clips(
+        torch.stack([code.encode(scenes.draw_frames(s, p, when)) for s, p in zip(drawn, paths, strict=True)]),
+        ["" if rng.random() < 0.1 else scenes.write_caption(scene, rng) for scene in drawn],
+        torch.tensor(np.stack([path.centers(when) for path in paths])).float() / scenes.SIZE * 2 - 1,
+    )
 
 
 def pick_frames(rng: np.random.Generator, count: int) -> np.ndarray:
-    """`count` of the clip's frames in order."""
-    return np.sort(rng.choice(scenes.NUM_FRAMES, count, replace=False))
+    """`count` of the clip's frames in order, one from each of as many equal parts of it."""
+    edges = np.linspace(0, scenes.NUM_FRAMES, count + 1).astype(int)
+    return np.array([rng.integers(low, high) for low, high in pairwise(edges)])
 
 
 @dataclass(frozen=True)
 class Stage:
     """A part of the training: `steps` batches of `batch` clips with `num_frames` of their frames each.
 
-    `high` is the share of timesteps drawn where the layout is decided.
+    A share `high` of timesteps comes from `first_high` on: near 1000, only the caption tells where the object
+    goes; from about 800 on, the noise still hides some of it.
     """
 
     steps: int
     batch: int
     num_frames: int
     high: float
+    first_high: int = 800
+    motions: tuple[str, ...] = scenes.MOTIONS
 
 
 @dataclass(frozen=True)
@@ -101,21 +126,49 @@ class Frozen:
         return rearrange(predicted, "(b f) c h w -> b f c h w", f=frames)
 
 
+class Whereabouts(nn.Module):
+    """Linear readouts of the object's centre in each frame from the features of some blocks.
+
+    The loss of the prediction alone hardly says that the caption tells where the object is in which frame:
+    without this, directions took longer to appear than everything else together.
+    """
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.features: list[torch.Tensor] = []
+        blocks = [unet.up_blocks[0], unet.up_blocks[1], unet.up_blocks[2]]
+        self.heads = nn.ModuleList(nn.Linear(width, 2) for width in (96, 96, 64))
+        for head in self.heads:
+            nn.init.zeros_(cast("nn.Linear", head).weight)
+        self.hooks = [block.register_forward_hook(self._keep) for block in blocks]
+
+    def _keep(self, _module: nn.Module, _args: object, output: torch.Tensor) -> None:
+        features = output.float().mean((2, 3))
+        self.features.append(layer_norm(features, features.shape[1:]))
+
+    def loss(self, centers: torch.Tensor) -> torch.Tensor:
+        """The mean squared error of the last forward pass."""
+        where = rearrange(centers, "b f xy -> (b f) xy")
+        errors = [head(each) - where for head, each in zip(self.heads, self.features, strict=True)]
+        self.features.clear()
+        return torch.stack([error.square().mean() for error in errors]).mean()
+
+
 def motion_loss(
-    frozen: Frozen,
-    module: MotionModule,
-    clean: torch.Tensor,
-    captions: list[str],
-    frames: np.ndarray,
-    high: float,
+    frozen: Frozen, module: MotionModule, clips: Clips, frames: np.ndarray, timesteps: torch.Tensor
 ) -> torch.Tensor:
-    """The v loss on clips b f c h w at random timesteps of AnimateDiff's linear schedule."""
-    batch, num_frames = clean.shape[:2]
-    timesteps = draw_timesteps(batch, high=high, first_high=550)
-    noise = torch.randn_like(clean) + 0.1 * torch.randn(batch, 1, 4, 1, 1)
-    noisy, target = add_noise(clean, noise, alphas_cumprod("linear")[timesteps])
-    with at_positions(module, frames), module.frames(num_frames), injected(frozen.unet, module):
-        return (frozen.predict(noisy, timesteps, captions) - target).square().mean()
+    """The v loss at `timesteps` (b,) of AnimateDiff's linear schedule."""
+    batch, num_frames = clips.latents.shape[:2]
+    noise = torch.randn_like(clips.latents) + 0.1 * torch.randn(batch, 1, 4, 1, 1)
+    noisy, target = add_noise(clips.latents, noise, alphas_cumprod("linear")[timesteps])
+    with (
+        at_positions(module, frames),
+        module.frames(num_frames),
+        injected(frozen.unet, module),
+        half_precision(),
+    ):
+        predicted = frozen.predict(noisy, timesteps, clips.captions)
+    return (predicted.float() - target).square().mean()
 
 
 def train_motion(
@@ -128,24 +181,34 @@ def train_motion(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     frozen = Frozen.load(folder)
-    trainer = Trainer(module, sum(stage.steps for stage in stages), muon=rate, adam=rate / 10)
-    losses: list[float] = []
+    where = Whereabouts(frozen.unet)
+    both = nn.ModuleDict({"module": module, "where": where})
+    num_steps = sum(stage.steps for stage in stages)
+    trainer = Trainer(both, num_steps, muon=rate, adam=rate / 10, first=("where",))
+    losses: list[tuple[float, float]] = []
     for stage in stages:
         for _ in range(stage.steps):
             frames = pick_frames(rng, stage.num_frames)
-            clean, captions = draw_clips(rng, frozen.code, stage.batch, frames)
-            loss = motion_loss(frozen, module, clean, captions, frames, stage.high)
-            trainer.step(loss)
-            losses.append(loss.item())
+            clips = draw_clips(rng, frozen.code, stage.batch, frames, stage.motions)
+            timesteps = draw_timesteps(stage.batch, high=stage.high, first_high=stage.first_high)
+            loss = motion_loss(frozen, module, clips, frames, timesteps)
+            lost = where.loss(clips.centers)
+            trainer.step(loss + WHEREABOUTS * lost)
+            losses.append((loss.item(), lost.item()))
             if trainer.done % 50 == 0:
-                print(f"motion {trainer.done}: loss {np.mean(losses[-50:]):.5f}", flush=True)
+                means = np.mean(losses[-50:], 0)
+                print(f"motion {trainer.done}: loss {means[0]:.5f}, where {means[1]:.5f}", flush=True)
             if trainer.done % 200 == 0 or trainer.done == trainer.steps:
-                save_module(module, trainer.average, save)
+                average = {name.removeprefix("module."): each for name, each in trainer.average.items()}
+                save_module(module, average, save)
+    for hook in where.hooks:
+        hook.remove()
 
 
 def save_module(module: MotionModule, average: dict[str, torch.Tensor], path: Path) -> None:
     """Write the averaged weights in the official format, as fp16 safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     averaged = MotionModule(module.spec)
-    averaged.load_state_dict({**module.state_dict(), **average})
+    own = module.state_dict()
+    averaged.load_state_dict({**own, **{name: each for name, each in average.items() if name in own}})
     write_motion_module(averaged, path, dtype=torch.float16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -145,13 +146,15 @@ def draw_frames(scene: Scene, path: Path, positions: np.ndarray) -> torch.Tensor
     return torch.lerp(background_picture(scene.shown_background), color, mask)
 
 
-def draw_scene(rng: np.random.Generator, *, background: float = 0.92) -> Scene:
+def draw_scene(
+    rng: np.random.Generator, *, background: float = 0.92, motions: Sequence[str] = MOTIONS
+) -> Scene:
     """A random scene that is not held out; `background` is the share that names its background."""
     while True:
         color = str(rng.choice(list(OBJECT_COLORS)))
         others = [name for name in BACKGROUND_COLORS if name != color]
         named = str(rng.choice(others)) if rng.random() < background else None
-        scene = Scene(color, str(rng.choice(SHAPES)), named, str(rng.choice(MOTIONS)))
+        scene = Scene(color, str(rng.choice(SHAPES)), named, str(rng.choice(motions)))
         if not is_held_out(scene):
             return scene
 

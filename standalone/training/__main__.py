@@ -22,7 +22,17 @@ from standalone.training.motion import Stage, train_motion
 from standalone.training.text import train_text_encoder
 from standalone.training.vae import train_vae
 
-MOTION_STAGES = [Stage(4000, 8, 4, 0.9), Stage(1500, 2, 16, 0.6)]
+# First what belongs together; then directions, one after another: all at once, their first effects cancel out,
+# and none is learned. At last all of it, on more frames of fewer clips.
+MOTION_STAGES = [
+    Stage(800, 8, 4, 0.6),
+    Stage(250, 16, 2, 0.95, 930, ("right",)),
+    Stage(150, 16, 2, 0.9, 920, ("right", "down")),
+    Stage(200, 16, 2, 0.9, 920, ("right", "down", "left")),
+    Stage(350, 16, 2, 0.9, 900),
+    Stage(1000, 8, 4, 0.6),
+    Stage(400, 4, 8, 0.5, 700),
+]
 
 
 def main() -> None:
@@ -48,7 +58,7 @@ def train(runs: Path) -> None:
     motion = runs / "motion" / embedded.MOTION_MODULE.name
     if not motion.exists():
         module = MotionModule(MotionModuleSpec(widths=(32, 64, 96, 96)))
-        train_motion(runs, module, MOTION_STAGES, motion, rate=0.006, seed=4)
+        train_motion(runs, module, MOTION_STAGES, motion, rate=0.02, seed=4)
     lora = runs / "lora" / "drift_right.safetensors"
     if not lora.exists():
         module = load_motion_module(motion, dtype=torch.float32)

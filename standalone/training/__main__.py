@@ -22,7 +22,7 @@ from standalone.training.motion import Stage, train_motion
 from standalone.training.text import train_text_encoder
 from standalone.training.vae import train_vae
 
-# First what belongs together; then directions, one after another: all at once, their first effects cancel out,
+# First what belongs together; then directions, one after another: all at once, their first effects cancel out
 # and none is learned. At last all of it, on more frames of fewer clips.
 MOTION_STAGES = [
     Stage(800, 8, 4, 0.6),

@@ -7,21 +7,24 @@ Half of the batches are noised with each beta schedule, so that the UNet is at h
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ModelMixin, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from standalone.training import scenes
-from standalone.training.diffusion import NUM_TIMESTEPS, add_noise, alphas_cumprod, half_precision
+from standalone.training.diffusion import NUM_TIMESTEPS, alphas_cumprod, v_loss
 from standalone.training.latents import LatentCode
 from standalone.training.optimizer import Trainer
-from standalone.training.text import NUM_CLASSES, WIDTH, describe, tokenize
+from standalone.training.run import Journal, seeded
+from standalone.training.text import NUM_CLASSES, WIDTH, CaptionEncoder, describe
+
+ENDS = ("unet.conv_in", "unet.conv_out", "unet.time_emb", "readout")
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -80,10 +83,19 @@ def draw_stills(rng: np.random.Generator, count: int) -> tuple[torch.Tensor, lis
     return torch.cat(frames), drawn, captions
 
 
+@cache
 def fit_latent_code() -> LatentCode:
     """The latent code of the drawn world, the same every time."""
     pictures, _, _ = draw_stills(np.random.default_rng(7), 2048)
     return LatentCode().fit(pictures)
+
+
+def still_loss(unet: UNet2DConditionModel, clean: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    """The v loss on latents (b, 4, h, w) at random timesteps, each by either schedule."""
+    schedules = torch.stack([alphas_cumprod("scaled_linear"), alphas_cumprod("linear")])
+    timesteps = draw_timesteps(len(clean))
+    kept = schedules[torch.randint(0, 2, (len(clean),)), timesteps]
+    return v_loss(clean, kept, lambda noisy: unet(noisy, timesteps, context).sample)
 
 
 def train_image(
@@ -100,54 +112,25 @@ def train_image(
 
     `rate` is Muon's at the start; the schedule is that of a run of `horizon` steps (default: `steps`).
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-    code = fit_latent_code()
+    rng, journal = seeded(seed), Journal("image")
+    captions, code = CaptionEncoder.load(folder), fit_latent_code()
     unet = UNet2DConditionModel.from_pretrained(folder / "unet") if resume else build_unet()
     use_plain_attention(unet)
     readout = Readout(unet)
     both = nn.ModuleDict({"unet": unet, "readout": readout})
-    trainer = Trainer(
-        both,
-        horizon or steps,
-        muon=rate,
-        adam=rate / 8,
-        first=("unet.conv_in", "unet.conv_out", "unet.time_emb", "readout"),
-    )
-    schedules = torch.stack([alphas_cumprod("scaled_linear"), alphas_cumprod("linear")])
-    losses: list[float] = []
-    for step in range(steps):
-        pictures, drawn, captions = draw_stills(rng, batch)
-        with torch.no_grad():
-            clean = code.encode(pictures)
-            context = encoder(tokenize(tokenizer, captions)).last_hidden_state
-        timesteps = draw_timesteps(batch)
-        kept = schedules[torch.randint(0, 2, (batch,)), timesteps]
-        noise = torch.randn_like(clean) + 0.1 * torch.randn(batch, 4, 1, 1)
-        noisy, target = add_noise(clean, noise, kept)
-        with half_precision():
-            predicted = unet(noisy, timesteps, context).sample
-        loss = (predicted.float() - target).square().mean()
+    trainer = Trainer(both, horizon or steps, muon=rate, adam=rate / 8, first=ENDS)
+    for step in range(1, steps + 1):
+        pictures, drawn, said = draw_stills(rng, batch)
+        loss = still_loss(unet, code.encode(pictures), captions.encode(said))
         labels = torch.tensor([describe(scene) for scene in drawn])
-        named = torch.tensor([caption != "" for caption in captions])
+        named = torch.tensor([caption != "" for caption in said])
         trainer.step(loss + 0.01 * readout.loss(labels, named))
-        losses.append(loss.item())
-        if step % 50 == 49:
-            print(f"image {step + 1}: loss {np.mean(losses[-50:]):.5f}", flush=True)
-        if step % 250 == 249 or step == steps - 1:
-            save_average(trainer, unet, folder / "unet")
+        journal.note(loss=loss)
+        if step % 250 == 0 or step == steps:
+            save_average(trainer.averaged("unet."), build_unet(), folder / "unet")
 
 
-def save_average(trainer: Trainer, unet: UNet2DConditionModel, folder: Path) -> None:
-    """Write the averaged weights as a diffusers UNet."""
-    copy = build_unet()
-    copy.load_state_dict(
-        {
-            name.removeprefix("unet."): weight
-            for name, weight in trainer.average.items()
-            if name.startswith("unet.")
-        }
-    )
-    copy.save_pretrained(folder)
+def save_average(weights: dict[str, torch.Tensor], model: ModelMixin, folder: Path) -> None:
+    """Write `model` with these weights in diffusers' layout."""
+    model.load_state_dict(weights)
+    model.save_pretrained(folder)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -19,6 +18,7 @@ from motion_module import MotionModule
 from standalone.training.image import draw_timesteps
 from standalone.training.motion import Frozen, draw_clips, motion_loss, pick_frames
 from standalone.training.optimizer import Trainer
+from standalone.training.run import Journal, seeded
 
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 
@@ -57,21 +57,17 @@ def train_lora(
     folder: Path, module: MotionModule, save: Path, *, steps: int, batch: int, num_frames: int, rank: int = 4
 ) -> None:
     """Train the LoRA against the finished module and write it as fp16 safetensors."""
-    torch.manual_seed(9)
-    rng = np.random.default_rng(9)
+    rng, journal = seeded(9), Journal("lora", every=25)
     frozen = Frozen.load(folder)
     module.requires_grad_(False)
     with changed_attention(module, rank) as changes:
         trainer = Trainer(nn.ModuleList(changes.values()), steps, muon=0.01, adam=1e-3)
-        losses: list[float] = []
-        for step in range(steps):
+        for _ in range(steps):
             frames = pick_frames(rng, num_frames)
             clips = draw_clips(rng, frozen.code, batch, frames, ["still"], shown="right")
             loss = motion_loss(frozen, module, clips, frames, draw_timesteps(batch, high=0.9, first_high=800))
             trainer.step(loss)
-            losses.append(loss.item())
-            if step % 25 == 24:
-                print(f"lora {step + 1}: loss {np.mean(losses[-25:]):.5f}", flush=True)
+            journal.note(loss=loss)
     save.parent.mkdir(parents=True, exist_ok=True)
     save_file(dict(_official_weights(changes)), save)
 

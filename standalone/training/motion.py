@@ -15,16 +15,16 @@ from diffusers import UNet2DConditionModel
 from einops import rearrange, repeat
 from torch import nn
 from torch.nn.functional import layer_norm
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from motion_module import MotionModule, injected
 from motion_module.writing import write_motion_module
 from standalone.training import scenes
-from standalone.training.diffusion import add_noise, alphas_cumprod, half_precision
+from standalone.training.diffusion import alphas_cumprod, v_loss
 from standalone.training.image import draw_timesteps, fit_latent_code, use_plain_attention
 from standalone.training.latents import LatentCode
 from standalone.training.optimizer import Trainer
-from standalone.training.text import tokenize
+from standalone.training.run import Journal, seeded
+from standalone.training.text import CaptionEncoder
 
 WHEREABOUTS = 0.5
 
@@ -97,8 +97,7 @@ class Stage:
 class Frozen:
     """What does not change while motion is learned: the finished stages."""
 
-    tokenizer: CLIPTokenizer
-    encoder: CLIPTextModel
+    encoder: CaptionEncoder
     unet: UNet2DConditionModel
     code: LatentCode
 
@@ -106,18 +105,12 @@ class Frozen:
     def load(cls, folder: Path) -> Frozen:
         unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
         use_plain_attention(unet.requires_grad_(False))
-        return cls(
-            CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-            CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
-            unet,
-            fit_latent_code(),
-        )
+        return cls(CaptionEncoder.load(folder), unet, fit_latent_code())
 
     def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
         """The UNet's prediction b f c h w for clips b f c h w."""
         frames = noisy.shape[1]
-        with torch.no_grad():
-            context = self.encoder(tokenize(self.tokenizer, captions)).last_hidden_state
+        context = self.encoder.encode(captions)
         predicted = self.unet(
             rearrange(noisy, "b f c h w -> (b f) c h w"),
             repeat(timesteps, "b -> (b f)", f=frames),
@@ -158,17 +151,9 @@ def motion_loss(
     frozen: Frozen, module: MotionModule, clips: Clips, frames: np.ndarray, timesteps: torch.Tensor
 ) -> torch.Tensor:
     """The v loss at `timesteps` (b,) of AnimateDiff's linear schedule."""
-    batch, num_frames = clips.latents.shape[:2]
-    noise = torch.randn_like(clips.latents) + 0.1 * torch.randn(batch, 1, 4, 1, 1)
-    noisy, target = add_noise(clips.latents, noise, alphas_cumprod("linear")[timesteps])
-    with (
-        at_positions(module, frames),
-        module.frames(num_frames),
-        injected(frozen.unet, module),
-        half_precision(),
-    ):
-        predicted = frozen.predict(noisy, timesteps, clips.captions)
-    return (predicted.float() - target).square().mean()
+    kept = alphas_cumprod("linear")[timesteps]
+    with at_positions(module, frames), module.frames(len(frames)), injected(frozen.unet, module):
+        return v_loss(clips.latents, kept, lambda noisy: frozen.predict(noisy, timesteps, clips.captions))
 
 
 def train_motion(
@@ -178,14 +163,12 @@ def train_motion(
 
     A few frames of many clips teach where to go; whole clips at the end teach steadiness.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng, journal = seeded(seed), Journal("motion")
     frozen = Frozen.load(folder)
     where = Whereabouts(frozen.unet)
     both = nn.ModuleDict({"module": module, "where": where})
     num_steps = sum(stage.steps for stage in stages)
     trainer = Trainer(both, num_steps, muon=rate, adam=rate / 10, first=("where",))
-    losses: list[tuple[float, float]] = []
     for stage in stages:
         for _ in range(stage.steps):
             frames = pick_frames(rng, stage.num_frames)
@@ -194,13 +177,9 @@ def train_motion(
             loss = motion_loss(frozen, module, clips, frames, timesteps)
             lost = where.loss(clips.centers)
             trainer.step(loss + WHEREABOUTS * lost)
-            losses.append((loss.item(), lost.item()))
-            if trainer.done % 50 == 0:
-                means = np.mean(losses[-50:], 0)
-                print(f"motion {trainer.done}: loss {means[0]:.5f}, where {means[1]:.5f}", flush=True)
+            journal.note(loss=loss, where=lost)
             if trainer.done % 200 == 0 or trainer.done == trainer.steps:
-                average = {name.removeprefix("module."): each for name, each in trainer.average.items()}
-                save_module(module, average, save)
+                save_module(module, trainer.averaged("module."), save)
     for hook in where.hooks:
         hook.remove()
 
@@ -209,6 +188,5 @@ def save_module(module: MotionModule, average: dict[str, torch.Tensor], path: Pa
     """Write the averaged weights in the official format, as fp16 safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     averaged = MotionModule(module.spec)
-    own = module.state_dict()
-    averaged.load_state_dict({**own, **{name: each for name, each in average.items() if name in own}})
+    averaged.load_state_dict({**module.state_dict(), **average})
     write_motion_module(averaged, path, dtype=torch.float16)

@@ -89,3 +89,11 @@ class Trainer:
         for name, weight in self.model.named_parameters():
             if name in self.average:
                 self.average[name].lerp_(weight.detach(), 1 - horizon)
+
+    def averaged(self, prefix: str = "") -> dict[str, torch.Tensor]:
+        """The averaged copy of the weights whose names begin with `prefix`, without it."""
+        return {
+            name.removeprefix(prefix): weight
+            for name, weight in self.average.items()
+            if name.startswith(prefix)
+        }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from standalone.training import scenes
+from standalone.training.run import Journal, seeded
 
 WIDTH = 48
 
@@ -59,44 +60,74 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> torch.Tensor:
     ).input_ids
 
 
+@dataclass(frozen=True)
+class CaptionEncoder:
+    """The finished stage."""
+
+    tokenizer: CLIPTokenizer
+    model: CLIPTextModel
+
+    @classmethod
+    def load(cls, folder: Path) -> CaptionEncoder:
+        return cls(
+            CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+            CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32),
+        )
+
+    @torch.no_grad()
+    def encode(self, captions: list[str]) -> torch.Tensor:
+        """Captions -> what the UNet is told (b, 77, WIDTH)."""
+        return self.model(tokenize(self.tokenizer, captions)).last_hidden_state
+
+
+def find_known_tokens(tokenizer: CLIPTokenizer) -> torch.Tensor:
+    """The ids of every token that captions have."""
+    phrases = [phrase for phrases in scenes.MOTION_PHRASES.values() for phrase in phrases]
+    words = " ".join([*scenes.OBJECT_COLORS, *scenes.BACKGROUND_COLORS, *scenes.SHAPES, *scenes.TEMPLATES])
+    words = (words + " ".join(phrases)).replace("{", " ").replace("}", " ")
+    return torch.tensor(sorted(set(tokenizer(words).input_ids) | {tokenizer(",").input_ids[1]}))
+
+
+class Reader(nn.Module):
+    """Linear readouts of what was said, from the positions after a caption."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.Linear(WIDTH, sum(NUM_CLASSES))
+
+    def losses(self, hidden: torch.Tensor, ended: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
+        """Cross-entropies of colour, shape, background and motion at a fifth of the positions in `ended`."""
+        chosen = ended & (torch.rand(ended.shape) < 0.2)
+        logits = self.heads(hidden[chosen]).split(NUM_CLASSES, -1)
+        targets = labels[:, None].expand(-1, hidden.shape[1], -1)[chosen]
+        return [cross_entropy(part, targets[:, index]) for index, part in enumerate(logits)]
+
+
 def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None:
-    """Train on captions alone: linear readouts of what was said, from every position after the caption."""
-    torch.manual_seed(1)
-    rng = np.random.default_rng(1)
+    """Train on captions alone, so that every position after a caption tells what it says."""
+    rng = seeded(1)
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     model = build_text_encoder()
     table = cast("nn.Embedding", model.get_input_embeddings()).weight
+    known = find_known_tokens(tokenizer)
     with torch.no_grad():
-        words = " ".join(
-            [*scenes.OBJECT_COLORS, *scenes.BACKGROUND_COLORS, *scenes.SHAPES, *scenes.TEMPLATES]
-        )
-        words += " ".join(phrase for phrases in scenes.MOTION_PHRASES.values() for phrase in phrases)
-        words = words.replace("{", " ").replace("}", " ")
-        known = torch.tensor(sorted(set(tokenizer(words).input_ids) | {tokenizer(",").input_ids[1]}))
         table.zero_()
         table[known] = torch.randn(len(known), WIDTH) * 0.5
-    heads = nn.Linear(WIDTH, sum(NUM_CLASSES))
-    optimizer = torch.optim.AdamW([*model.parameters(), *heads.parameters()], 2e-3, weight_decay=0.0)
+    reader = Reader()
+    optimizer = torch.optim.AdamW([*model.parameters(), *reader.parameters()], 2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-    for step in range(steps):
+    journal = Journal("text", every=100)
+    for _ in range(steps):
         drawn = [scenes.draw_scene(rng, background=0.85) for _ in range(batch)]
         ids = tokenize(tokenizer, [scenes.write_caption(scene, rng) for scene in drawn])
         labels = torch.tensor([describe(scene) for scene in drawn])
-        hidden = model(ids).last_hidden_state
-        ended = (ids == tokenizer.eos_token_id) & (torch.rand(ids.shape) < 0.2)
-        logits = heads(hidden[ended]).split(NUM_CLASSES, -1)
-        targets = labels[:, None].expand(-1, ids.shape[1], -1)[ended]
-        loss = sum((cross_entropy(part, targets[:, i]) for i, part in enumerate(logits)), torch.zeros(()))
-        loss.backward()
+        losses = reader.losses(model(ids).last_hidden_state, ids == tokenizer.eos_token_id, labels)
+        torch.stack(losses).sum().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        if step % 100 == 0 or step == steps - 1:
-            right = [
-                (part.argmax(-1) == targets[:, i]).float().mean().item() for i, part in enumerate(logits)
-            ]
-            print(f"text {step}: loss {loss.item():.4f}, right {[round(r, 3) for r in right]}", flush=True)
+        journal.note(**dict(zip(("color", "shape", "background", "motion"), losses, strict=True)))
     with torch.no_grad():
         unused = torch.ones(len(table), dtype=torch.bool)
         unused[known] = False

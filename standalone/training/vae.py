@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
 
-from standalone.training.image import draw_stills, fit_latent_code
+from standalone.training.image import draw_stills, fit_latent_code, save_average
 from standalone.training.latents import SCALING_FACTOR
 from standalone.training.optimizer import Trainer
+from standalone.training.run import Journal, seeded
 
 LOG_VARIANCE = -14.0
 ENDS = ("encoder.conv_in", "encoder.conv_out", "quant_conv", "post_quant_conv", "decoder.conv_out")
@@ -48,30 +47,30 @@ def train_vae(
 
     `rate` is Muon's at the start; the schedule is that of a run of `horizon` steps (default: `steps`).
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
+    rng, journal = seeded(seed), Journal("vae")
     code = fit_latent_code()
     vae = AutoencoderKL.from_pretrained(folder / "vae") if resume else build_vae()
     trainer = Trainer(vae, horizon or steps, muon=rate, adam=rate / 10, first=ENDS)
-    quantize, unquantize = cast("nn.Module", vae.quant_conv), cast("nn.Module", vae.post_quant_conv)
-    errors: list[float] = []
-    for step in range(steps):
+    for step in range(1, steps + 1):
         pictures, _, _ = draw_stills(rng, batch)
         target = code.encode(pictures)
-        moments = quantize(vae.encoder(pictures * 2 - 1))
-        mean, log_variance = moments.chunk(2, 1)
-        noisy = target + torch.rand(batch, 1, 1, 1) * 0.2 * torch.randn_like(target)
-        decoded = vae.decoder(unquantize(noisy / SCALING_FACTOR)) / 2 + 0.5
-        encoding = (
-            mse_loss(mean * SCALING_FACTOR, target) + 1e-3 * (log_variance - LOG_VARIANCE).square().mean()
-        )
+        encoding = encoding_loss(vae, pictures, target)
+        decoded = decode_noisy(vae, target)
         error = mse_loss(decoded, pictures)
         trainer.step(encoding + 4 * error + l1_loss(decoded, pictures))
-        errors.append(error.item())
-        if step % 50 == 49:
-            quality = -10 * math.log10(np.mean(errors[-50:]))
-            print(f"vae {step + 1}: {quality:.2f} dB, code {encoding.item():.5f}", flush=True)
-        if step % 200 == 199 or step == steps - 1:
-            copy = build_vae()
-            copy.load_state_dict(trainer.average)
-            copy.save_pretrained(folder / "vae")
+        journal.note(decibels=-10 * error.log10(), code=encoding)
+        if step % 200 == 0 or step == steps:
+            save_average(trainer.averaged(), build_vae(), folder / "vae")
+
+
+def encoding_loss(vae: AutoencoderKL, pictures: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """How far the encoder is from the code, and from hardly any variance."""
+    mean, log_variance = cast("nn.Module", vae.quant_conv)(vae.encoder(pictures * 2 - 1)).chunk(2, 1)
+    certainty = (log_variance - LOG_VARIANCE).square().mean()
+    return mse_loss(mean * SCALING_FACTOR, target) + 1e-3 * certainty
+
+
+def decode_noisy(vae: AutoencoderKL, latents: torch.Tensor) -> torch.Tensor:
+    """Pictures from latents with some noise, as a sampler leaves it."""
+    noisy = latents + torch.rand(len(latents), 1, 1, 1) * 0.2 * torch.randn_like(latents)
+    return vae.decoder(cast("nn.Module", vae.post_quant_conv)(noisy / SCALING_FACTOR)) / 2 + 0.5

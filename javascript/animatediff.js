@@ -84,14 +84,6 @@
         }
     }
 
-    function clipFps(info) {
-        try {
-            return JSON.parse(info.extra_generation_params.AnimateDiff).fps ?? DEFAULT_FPS;
-        } catch {
-            return DEFAULT_FPS;
-        }
-    }
-
     const fileUrl = (file) => `file=${file.path.split(/[\\/]/).map(encodeURIComponent).join("/")}?${encodeURIComponent(shownInfo.stamp)}`;
 
     function step(video, fps, frames) {
@@ -107,7 +99,7 @@
         return button;
     }
 
-    function buildVideo(file, fps) {
+    function buildVideo(file) {
         const video = create("video", {
             src: fileUrl(file), loop: true, muted: true, autoplay: true, controls: true, playsInline: true,
         });
@@ -118,8 +110,8 @@
         const loop = control("Loop", "Play again and again", toggleLoop);
         loop.setAttribute("aria-pressed", "true");
         return [video, create("div", {className: "animatediff-controls"},
-            control("◀ Frame", "One frame back", () => step(video, fps, -1)),
-            control("Frame ▶", "One frame on", () => step(video, fps, 1)),
+            control("◀ Frame", "One frame back", () => step(video, file.fps, -1)),
+            control("Frame ▶", "One frame on", () => step(video, file.fps, 1)),
             loop,
         )];
     }
@@ -132,11 +124,11 @@
         return create("div", {className: "animatediff-downloads"}, ...links);
     }
 
-    function buildClip(files, fps) {
+    function buildClip(files) {
         const playable = files.find((file) => PLAYABLE[file.format] && !file.error);
         const failed = files.filter((file) => file.error);
         return create("div", {className: "animatediff-clip"},
-            ...(playable ? buildVideo(playable, fps) : []),
+            ...(playable ? buildVideo(playable) : []),
             buildDownloads(files),
             ...failed.map((file) => create("div", {
                 className: "animatediff-warning", textContent: `${file.format}: ${file.error}`,
@@ -164,7 +156,7 @@
         }
         shownInfo.stamp = info?.job_timestamp ?? "";
         ours(tab, "check")?.click(); // the module is in memory now
-        player.replaceChildren(...[...clips.values()].map((files) => buildClip(files, clipFps(info))));
+        player.replaceChildren(...[...clips.values()].map(buildClip));
     }
 
     function update() {

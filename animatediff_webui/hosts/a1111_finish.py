@@ -60,10 +60,9 @@ def finish(run: AnimationRun, processed: Any) -> None:
         for number, clip in enumerate(read_clips(run, processed))
     ]
     show = api_images if _wants_base64(run.p) else page_images
-    shown = [
-        (image, ClipInfotext.of(text, clip.files)) for clip in clips for image, text in show(clip, run.plan)
-    ]
-    processed.images, processed.infotexts = [image for image, _ in shown], [text for _, text in shown]
+    shown = [(image, clip) for clip in clips for image in show(clip, run.plan)]
+    processed.images = [image for image, _ in shown]
+    processed.infotexts = [ClipInfotext.of(clip, run.plan) for _, clip in shown]
     processed.index_of_first_image = 0
     processed.__class__ = AnimatedProcessed
     _let_the_page_fetch(file.path for clip in clips for file in _complete(clip.files))

@@ -37,19 +37,16 @@ class Clip:
         return [file for file in self.files if file.error is None and file.format not in _STILLS]
 
 
-Shown = tuple[Any, str]
-"""An entry of the host's gallery, and its infotext. (Any: a picture, or base64.)"""
-
-
 class ClipInfotext(str):
     """The infotext of a clip's pictures, which knows the clip's files: it is what grids keep of a cell."""
 
     files: tuple[WrittenFile, ...]
+    fps: float
 
     @classmethod
-    def of(cls, text: str, files: Iterable[WrittenFile]) -> ClipInfotext:
-        infotext = cls(text)
-        infotext.files = tuple(files)
+    def of(cls, clip: Clip, plan: Plan) -> ClipInfotext:
+        infotext = cls(clip.infotext)
+        infotext.files, infotext.fps = clip.files, float(plan.fps)
         return infotext
 
 
@@ -84,14 +81,14 @@ def write_clip(clip: Clip, plan: Plan, folder: Path, settings: Settings, infotex
     return sorted(written, key=lambda file: formats.index(file.format))
 
 
-def api_images(clip: Clip, plan: Plan) -> list[Shown]:
+def api_images(clip: Clip, plan: Plan) -> list[EncodedVideo | Image.Image]:
     """What a client gets: the videos as base64 in the order of `format`, and the frames if asked for."""
     videos = [EncodedVideo(base64.b64encode(file.path.read_bytes()).decode("ascii")) for file in clip.videos]
     frames = clip.frames[: plan.video_frames] if "Frame" in plan.formats or not videos else ()
-    return [(image, clip.infotext) for image in (*videos, *frames)]
+    return [*videos, *frames]
 
 
-def page_images(clip: Clip, plan: Plan) -> list[Shown]:
+def page_images(clip: Clip, plan: Plan) -> list[Image.Image]:
     """What the gallery and grids get: pictures, of which those that are a video's first frame say so.
 
     The host shows a picture's file where it is saved already, so the gallery animates what browsers can.
@@ -99,7 +96,7 @@ def page_images(clip: Clip, plan: Plan) -> list[Shown]:
     covers = [cover(clip.frames[0], file) for file in clip.videos]
     moving = [image for image in covers if hasattr(image, "already_saved_as")]
     frames = clip.frames[: plan.video_frames] if "Frame" in plan.formats or not covers else ()
-    return [(image, clip.infotext) for image in (*(moving or covers[:1]), *frames)]
+    return [*(moving or covers[:1]), *frames]
 
 
 def cover(frame: Image.Image, video: WrittenFile) -> Image.Image:
@@ -112,17 +109,18 @@ def cover(frame: Image.Image, video: WrittenFile) -> Image.Image:
 
 
 def described_files(infotexts: Iterable[str]) -> list[dict[str, Any]]:
-    """Every file's clip, format, name and MIME type, or why it is missing. (Any: JSON.)"""
-    clips = dict.fromkeys(text.files for text in infotexts if isinstance(text, ClipInfotext))
+    """Every file's clip, format, name, MIME type and speed, or why it is missing. (Any: JSON.)"""
+    clips = {text.files: text.fps for text in infotexts if isinstance(text, ClipInfotext)}
     return [
         {
             "clip": number,
             "format": file.format,
             "mime": file.mime,
+            "fps": fps,
             "name": file.path.name,
             "path": str(file.path.absolute()),
             "error": file.error,
         }
-        for number, files in enumerate(clips)
+        for number, (files, fps) in enumerate(clips.items())
         for file in files
     ]

@@ -479,7 +479,7 @@ def test_grid_of_several_answers_tells_the_files_of_each(webui):
     info = json.loads(grid.js())
     assert info["index_of_first_image"] == 1
     assert info["infotexts"] == grid.infotexts
-    assert [(file["clip"], file["name"]) for file in info["animatediff"]] == [
-        (0, "00001-1.gif"),
-        (1, "00002-1.gif"),
+    assert [(file["clip"], file["name"], file["fps"]) for file in info["animatediff"]] == [
+        (0, "00001-1.gif", 4.0),
+        (1, "00002-1.gif", 8.0),
     ]

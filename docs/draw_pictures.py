@@ -1,0 +1,109 @@
+"""Draws the pictures of docs/animation.md and of the README with the embedded model, the same every time.
+
+From the repository's root: `.venv/bin/python -m docs.draw_pictures`, or with the names of some of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from standalone import Animator
+from standalone.animator import quiet_libraries
+from standalone.evaluation.sheets import draw_sheet
+from standalone.plan_picture import draw_plan
+
+IMAGES = Path(__file__).resolve().parent / "images"
+STATIC = {"context_scheduler": "standard static", "closed_loop": "N"}
+TRAVEL = "0: a red circle on a white background\n8: a blue circle on a white background"
+TURN = "0: a red circle moving right on a blue background\n16: a red circle moving left on a blue background"
+HELLO = (
+    "0: a red circle on a white background\n25%: a purple heart on a yellow background\n"
+    "50%: a blue star on a white background\n75%: a green square on a yellow background"
+)
+STAR, HEART = "a yellow star standing still on a purple background", "a white heart moving right over red"
+
+# The animation's settings by API name: whatever type each has.
+Frames = Callable[..., list[Image.Image]]
+
+
+def draw_windows(animator: Animator, _frames: Frames) -> Image.Image:
+    plans = [
+        draw_plan(animator.plan(STAR, video_length=64, closed_loop="N", context_scheduler=name), 3)
+        for name in ("uniform", "standard static")
+    ]
+    picture = Image.new("RGB", (plans[0].width, sum(plan.height for plan in plans)), "white")
+    picture.paste(plans[0], (0, 0))
+    picture.paste(plans[1], (0, plans[0].height))
+    return picture
+
+
+def draw_loop(_animator: Animator, frames: Frames) -> Image.Image:
+    rows = []
+    for mode in ("N", "Seamless"):
+        clip = frames(TRAVEL, seed=4, video_length=16, closed_loop=mode)
+        rows.append((f"{mode}: frames 12 to 15, then 0 to 3", [*clip[12:], *clip[:4]]))
+    return draw_sheet(rows)
+
+
+def draw_travel(_animator: Animator, frames: Frames) -> Image.Image:
+    return draw_sheet([("every second frame", frames(TRAVEL, seed=1, closed_loop="N")[::2])])
+
+
+def draw_turn(_animator: Animator, frames: Frames) -> Image.Image:
+    return draw_sheet([("every fourth frame", frames(TURN, seed=1, video_length=32, **STATIC)[::4])])
+
+
+def draw_freeinit(_animator: Animator, frames: Frames) -> Image.Image:
+    return draw_sheet(
+        [
+            ("without FreeInit", frames(HEART, seed=2)[::2]),
+            ("with FreeInit", frames(HEART, seed=2, freeinit_enable=True)[::2]),
+        ]
+    )
+
+
+def draw_freenoise(_animator: Animator, frames: Frames) -> Image.Image:
+    return draw_sheet(
+        [
+            ("without FreeNoise", frames(STAR, seed=3, video_length=64, **STATIC)[::8]),
+            ("with FreeNoise", frames(STAR, seed=3, video_length=64, freenoise=True, **STATIC)[::8]),
+        ]
+    )
+
+
+PICTURES = {
+    "windows": draw_windows,
+    "loop": draw_loop,
+    "travel": draw_travel,
+    "turn": draw_turn,
+    "freeinit": draw_freeinit,
+    "freenoise": draw_freenoise,
+}
+
+
+def main(names: list[str]) -> None:
+    animator = Animator()
+
+    def frames(prompt: str, **settings: object) -> list[Image.Image]:
+        return list(animator.generate(prompt, **settings).frames())  # pyright: ignore[reportArgumentType]
+
+    with quiet_libraries():
+        for name, draw in PICTURES.items():
+            if not names or name in names:
+                path = IMAGES / f"animation-{name}.png"
+                draw(animator, frames).save(path, optimize=True)
+                print(path, flush=True)
+        if not names or "hello" in names:
+            clip = animator.generate(HELLO, seed=7, video_length=48, closed_loop="Seamless", format=["GIF"])
+            (file,) = clip.save(IMAGES)
+            file.path.replace(IMAGES / "hello.gif")
+            file.path.parent.rmdir()
+            print(IMAGES / "hello.gif")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

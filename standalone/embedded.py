@@ -8,7 +8,7 @@ FOLDER = Path(__file__).resolve().parent / "model"
 MOTION_MODULE = FOLDER / "motion" / "embedded_v3.safetensors"
 LORA_FOLDER = FOLDER / "lora"
 TOKENIZER = FOLDER / "tokenizer"
-PICTURE_DEFAULTS = {"steps": 14, "cfg_scale": 3.0}
+PICTURE_DEFAULTS = {"steps": 10, "cfg_scale": 3.0}
 
 
 def is_complete() -> bool:

@@ -13,10 +13,6 @@ from standalone import Animator, embedded
 pytestmark = pytest.mark.skipif(not embedded.is_complete(), reason="the embedded model is not there")
 
 SEEDS = (1, 2, 3)
-LORA = embedded.LORA_FOLDER / "drift_right.safetensors"
-half_trained = pytest.mark.xfail(
-    reason="the motion module in the repository needs more training, see docs/embedded-model.md", strict=False
-)
 PROMPTS = pytest.mark.parametrize(
     ("color", "shape", "background", "direction"),
     [
@@ -61,7 +57,6 @@ def test_colors_are_those_of_the_prompt(color, shape, background, direction, fou
     assert majority(each.background_color == background for each in clips)
 
 
-@half_trained
 @PROMPTS
 def test_the_object_moves_as_the_prompt_says(color, shape, background, direction, found):
     clips = found(prompt_of(color, shape, background, direction))
@@ -75,7 +70,6 @@ def test_without_the_motion_module_frames_do_not_cohere(model):
     assert not any(each.coherent for each in found)
 
 
-@pytest.mark.skipif(not LORA.is_file(), reason="the motion LoRA is not there")
 def test_a_motion_lora_changes_the_motion(model):
     prompt = "a red circle standing still on a blue background"
     plain = [judged(model.generate(prompt, seed=seed)) for seed in SEEDS]

@@ -6,16 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from motion_module.checkpoints import read_checkpoint
 from motion_module.errors import BrokenMotionModuleError, NotAMotionModuleError
 from motion_module.families import detect_spec
 from motion_module.module import MotionModule
 from motion_module.names import to_official
-from motion_module.network import PositionEncoding, build_positions
 from motion_module.other_kinds import SPARSECTRL_ENCODER, explain
 from motion_module.spec import MotionModuleSpec
 
@@ -53,15 +54,14 @@ def build_motion_module(
         raise NotAMotionModuleError(explain(tensors, name or "This"))
     keys = to_official(tensors)
     weights = keys.tensors | (keys.conv_in if spec.conv_in_channels else {})
-    with torch.device("meta"):
+    with _WithoutFirstWeights():
         module = MotionModule(spec, name)
     check_complete(module, weights, keys.foreign)
     dtype = dtype or detect_dtype(weights.values())
     module.load_state_dict(
         {key: tensor.to(dtype) for key, tensor in weights.items()}, strict=False, assign=True
     )
-    _compute_missing_positions(module, dtype)
-    return module.requires_grad_(False).eval()
+    return module.to(dtype).requires_grad_(False).eval()
 
 
 def check_complete(module: MotionModule, weights: Mapping[str, Tensor], foreign: Iterable[str] = ()) -> None:
@@ -98,8 +98,17 @@ def detect_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
     return most_common if most_common in DTYPES_TO_RUN_IN else torch.float16
 
 
-def _compute_missing_positions(module: MotionModule, dtype: torch.dtype) -> None:
-    for encoding in module.modules():
-        if isinstance(encoding, PositionEncoding) and encoding.pe.is_meta:
-            _, num_positions, channels = encoding.pe.shape
-            encoding.pe = build_positions(num_positions, channels).to(dtype)
+class _WithoutFirstWeights(TorchFunctionMode):
+    """Inside, modules are built without filling the weights that a file's will replace.
+
+    So they are on the meta device, but that takes a second when first used, which this does not.
+    """
+
+    # Any: PyTorch hands over whatever is called.
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return named["tensor"] if "tensor" in named else args[0]
+        return func(*args, **named)

@@ -140,13 +140,12 @@ class _Accordion:
         title = unsaved(gr.Textbox(visible=False, elem_id=self._id("checkpoint")))
         check = unsaved(gr.Button("Check", visible=False, elem_id=self._id("check")))
         model = self.components["model"]
-        describe = {"inputs": [model, title], "outputs": [info], "show_progress": False}
+        describe = {"inputs": [model, title], "outputs": [info], "show_progress": "hidden"}
         script = with_script("animatediffWithCheckpoint")
         model.change(self._describe, **describe, **script)
         check.click(self._describe, **describe, **script)
-        self._refresh.click(self._relist, inputs=[model], outputs=[model]).then(
-            self._describe, **describe, **script
-        )
+        listed = self._refresh.click(self._relist, inputs=[model], outputs=[model], show_progress="hidden")
+        listed.then(self._describe, **describe, **script)
         self._to_cpu.click(self._move_to_cpu, **describe, **script)
         self._unload.click(self._remove, **describe, **script)
 
@@ -213,10 +212,10 @@ class _Accordion:
             show,
             inputs=[page, *(self.components[field.name] for field in sent)],
             outputs=[plan, clear],
-            show_progress=False,
+            show_progress="hidden",
             **with_script(f"(...values) => animatediffWithPrompts({self.tab!r}, values)"),
         )
-        clear.click(lambda: ("", gr.update(visible=False)), outputs=[plan, clear], show_progress=False)
+        clear.click(lambda: ("", gr.update(visible=False)), outputs=[plan, clear], show_progress="hidden")
 
     def _preview(self, values: Mapping[str, Any], page: str) -> str:
         try:
@@ -235,7 +234,7 @@ class _Accordion:
             file = unsaved(gr.File(label="Video", elem_id=self._id("read_video")))
             status = unsaved(gr.HTML("", elem_id=self._id("read_status")))
             infotext = unsaved(gr.Textbox(visible=False, elem_id=self._id("read_infotext")))
-        file.upload(read_back, inputs=[file], outputs=[infotext, status], show_progress=False).then(
+        file.upload(read_back, inputs=[file], outputs=[infotext, status], show_progress="hidden").then(
             fn=None, inputs=[infotext], **with_script(f"(text) => animatediffPaste({self.tab!r}, text)")
         )
 

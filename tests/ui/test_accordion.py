@@ -122,3 +122,11 @@ def test_reading_a_file_without_settings_says_so(tmp_path):
     infotext, status = read_back(str(path))
     assert infotext == ""
     assert "no settings" in status
+
+
+def test_no_event_covers_the_page_with_its_progress(host):
+    """gradio 4 takes False for yes."""
+    demo, _ = build(True, host)
+    events = [event for event in demo.get_config_file()["dependencies"] if event["outputs"]]
+    assert len(events) >= 6
+    assert {event["show_progress"] for event in events} == {"hidden"}

@@ -5,7 +5,9 @@ From the repository's root: `.venv/bin/python -m docs.draw_pictures`, or with th
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,9 +101,9 @@ def main(names: list[str]) -> None:
                 print(path, flush=True)
         if not names or "hello" in names:
             clip = animator.generate(HELLO, seed=7, video_length=48, closed_loop="Seamless", format=["GIF"])
-            (file,) = clip.save(IMAGES)
-            file.path.replace(IMAGES / "hello.gif")
-            file.path.parent.rmdir()
+            with tempfile.TemporaryDirectory() as folder:
+                (file,) = clip.save(folder)
+                shutil.move(file.path, IMAGES / "hello.gif")
             print(IMAGES / "hello.gif")
 
 

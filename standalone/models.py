@@ -153,7 +153,7 @@ def _load_folder(path: Path, options: ModelOptions) -> Any:
         raise UserError(f"{path} is no diffusers folder: name the one that has a model_index.json.")
     is_sdxl = "text_encoder_2" in json.loads(index.read_text(encoding="utf-8"))
     kind, extras = _pipeline_class(is_sdxl)
-    return kind.from_pretrained(path, torch_dtype=options.torch_dtype, local_files_only=True, **extras)
+    return kind.from_pretrained(path, dtype=options.torch_dtype, local_files_only=True, **extras)
 
 
 def _load_file(path: Path, options: ModelOptions) -> Any:
@@ -169,7 +169,7 @@ def _load_file(path: Path, options: ModelOptions) -> Any:
     return kind.from_single_file(
         path,
         config=str(configuration),
-        torch_dtype=options.torch_dtype,
+        dtype=options.torch_dtype,
         local_files_only=True,
         **tokenizers,
         **extras,
@@ -207,11 +207,11 @@ def _load_vae(path: Path, dtype: torch.dtype) -> Any:
 
     try:
         if path.is_dir():
-            return AutoencoderKL.from_pretrained(path, torch_dtype=dtype, local_files_only=True)
+            return AutoencoderKL.from_pretrained(path, dtype=dtype, local_files_only=True)
         configuration = str(CONFIGURATIONS / "sd15")
         file = _existing_file(path, "--vae")
         return AutoencoderKL.from_single_file(
-            str(file), config=configuration, subfolder="vae", torch_dtype=dtype, local_files_only=True
+            str(file), config=configuration, subfolder="vae", dtype=dtype, local_files_only=True
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         if isinstance(error, UserError):

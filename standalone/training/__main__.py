@@ -1,7 +1,7 @@
 """`python -m standalone.training RUNS`: all stages, one after the other, into RUNS, then the model.
 
-A stage whose result lies in RUNS already is left out, so that an interrupted training goes on. On two cores
-the whole takes hours.
+A stage that has finished before is left out, so that an interrupted training goes on with the one it was in.
+On two cores the whole takes hours.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,7 +24,8 @@ from standalone.training.text import train_text_encoder
 from standalone.training.vae import train_vae
 
 # First what belongs together; then directions, one after another: all at once, their first effects cancel out
-# and none is learned. At last all of it, on more frames of fewer clips.
+# and none is learned. Then all of it, on more frames of fewer clips.
+MOVING = ("right", "left", "up", "down")
 MOTION_STAGES = [
     Stage(800, 8, 4, 0.6),
     Stage(250, 16, 2, 0.95, 930, ("right",)),
@@ -32,6 +34,12 @@ MOTION_STAGES = [
     Stage(350, 16, 2, 0.9, 900),
     Stage(1000, 8, 4, 0.6),
     Stage(400, 4, 8, 0.5, 700),
+]
+# At last what stands still: most clips move, and captions often do not say that one does not.
+STILL_STAGES = [
+    Stage(240, 16, 2, 0.95, 900, (*MOVING, "still", "still", "still")),
+    Stage(160, 8, 4, 0.8, 800, (*MOVING, "still", "still")),
+    Stage(120, 4, 8, 0.5, 700, (*MOVING, "still", "still")),
 ]
 
 
@@ -46,23 +54,34 @@ def main() -> None:
 
 
 def train(runs: Path) -> None:
-    """Every stage that `runs` does not have yet."""
+    """Every stage that has not finished in `runs` yet."""
     shutil.copytree(embedded.TOKENIZER, runs / "tokenizer", dirs_exist_ok=True)
-    if not (runs / "text_encoder").exists():
-        train_text_encoder(runs)
-    if not (runs / "unet").exists():
-        train_image(runs, 1000, rate=0.02, seed=2)
-        train_image(runs, 8000, rate=0.006, seed=6, resume=True)
-    if not (runs / "vae").exists():
-        train_vae(runs, 1600, rate=0.02, seed=3)
     motion = runs / "motion" / embedded.MOTION_MODULE.name
-    if not motion.exists():
-        module = MotionModule(MotionModuleSpec(widths=(32, 64, 96, 96)))
-        train_motion(runs, module, MOTION_STAGES, motion, rate=0.02, seed=4)
     lora = runs / "lora" / "drift_right.safetensors"
-    if not lora.exists():
-        module = load_motion_module(motion, dtype=torch.float32)
-        train_lora(runs, module, lora, steps=300, batch=8, num_frames=4)
+    _once(runs, "text encoder", lambda: train_text_encoder(runs))
+    _once(runs, "image, fast", lambda: train_image(runs, 1000, rate=0.02, seed=2))
+    _once(runs, "image", lambda: train_image(runs, 8000, rate=0.006, seed=6, resume=True))
+    _once(runs, "vae", lambda: train_vae(runs, 1600, rate=0.02, seed=3))
+    _once(runs, "motion", lambda: train_motion(runs, _new_module(), MOTION_STAGES, motion, rate=0.02, seed=4))
+    _once(runs, "still", lambda: train_motion(runs, _load(motion), STILL_STAGES, motion, rate=0.006, seed=31))
+    _once(runs, "lora", lambda: train_lora(runs, _load(motion), lora, steps=300, batch=8, num_frames=4))
+
+
+def _once(runs: Path, name: str, stage: Callable[[], None]) -> None:
+    """Run a stage, unless a mark in `runs` says that it has finished before."""
+    mark = runs / "finished" / name
+    if not mark.exists():
+        stage()
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+
+def _new_module() -> MotionModule:
+    return MotionModule(MotionModuleSpec(widths=(32, 64, 96, 96)))
+
+
+def _load(motion: Path) -> MotionModule:
+    return load_motion_module(motion, dtype=torch.float32)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def assemble(runs: Path, model: Path) -> None:
         model / "text_encoder"
     )
     for folder, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
-        kind.from_pretrained(runs / folder, torch_dtype=torch.float16).save_pretrained(model / folder)
+        kind.from_pretrained(runs / folder, dtype=torch.float16).save_pretrained(model / folder)
         _forget_origin(model / folder / "config.json")
     scheduler = DPMSolverMultistepScheduler(
         beta_start=0.00085,

@@ -103,7 +103,7 @@ class Frozen:
 
     @classmethod
     def load(cls, folder: Path) -> Frozen:
-        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", dtype=torch.float32)
         use_plain_attention(unet.requires_grad_(False))
         return cls(CaptionEncoder.load(folder), unet, fit_latent_code())
 

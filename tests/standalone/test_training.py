@@ -19,12 +19,13 @@ def shortened(monkeypatch):
     """The recipe's own stages with the recipe's own settings, but hardly any steps."""
     text, image, vae = recipe.train_text_encoder, recipe.train_image, recipe.train_vae
     motion, lora = recipe.train_motion, recipe.train_lora
-    stages = [replace(stage, steps=1, batch=1, num_frames=2) for stage in recipe.MOTION_STAGES]
     short = {
         "train_text_encoder": lambda runs: text(runs, steps=2, batch=4),
         "train_image": lambda runs, steps, **how: image(runs, 1, batch=2, **how),
         "train_vae": lambda runs, steps, **how: vae(runs, 1, batch=1, **how),
-        "train_motion": lambda runs, module, _, save, **how: motion(runs, module, stages, save, **how),
+        "train_motion": lambda runs, module, stages, save, **how: motion(
+            runs, module, [replace(stage, steps=1, batch=1, num_frames=2) for stage in stages], save, **how
+        ),
         "train_lora": lambda runs, module, save, **how: lora(
             runs, module, save, **{**how, "steps": 1, "batch": 1, "num_frames": 2}
         ),

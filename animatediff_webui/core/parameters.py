@@ -133,7 +133,7 @@ class Parameters:
     enable: bool = False
     model: str | None = None
     video_length: int = 0
-    freenoise: bool = False
+    freenoise: bool = True
     output: Output = Output()
     context: Context = Context()
     travel: PromptTravel = PromptTravel()
@@ -321,7 +321,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "freenoise", "freenoise", "FreeNoise", Kind.BOOL, "Noise",
-        "Longer than one window: repeat the first window's noise in shuffled order, for a steadier clip.",
+        "Longer than one window: all windows start from the same noise, shuffled, so that they agree.",
     ),
     _row(
         "freeinit_fast", "freeinit.fast", "Fast sampling", Kind.BOOL, "FreeInit",

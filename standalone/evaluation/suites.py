@@ -35,13 +35,19 @@ Suite = Callable[[Animator, int], Findings]
 def measure_windows(animator: Animator, count: int) -> Findings:
     """Steps across window borders against steps inside windows, blended and with the last window winning."""
     found = Findings()
-    kinds = {"blended": animator, "last window wins": LastWindowAnimator()}
-    for name, each in kinds.items():
+    unblended = LastWindowAnimator()
+    kinds = [
+        ("blended", animator, True),
+        ("last window wins", unblended, True),
+        ("blended, no FreeNoise", animator, False),
+        ("last window wins, no FreeNoise", unblended, False),
+    ]
+    for name, each, freenoise in kinds:
         borders, inside = [], []
         for question in _questions(count, "still"):
             clip = each.generate(
                 question.prompt, seed=question.seed, video_length=LONG, context_scheduler="standard static",
-                closed_loop="N",
+                closed_loop="N", freenoise=freenoise,
             )  # fmt: skip
             frames, across = list(clip.frames()), is_border(clip.plan.windows(0), LONG)
             sizes = step_sizes(frames)

@@ -285,7 +285,7 @@ def test_free_init_samples_again_and_runs_hires_fix_once(webui):
 
 
 def test_free_noise_repeats_the_first_windows_noise(webui):
-    p = webui.request({"video_length": 8, "overlap": 0, "freenoise": True})
+    p = webui.request({"video_length": 8, "overlap": 0})
     started = []
     original = webui.host.sd_samplers_common.Sampler.sample
     try:

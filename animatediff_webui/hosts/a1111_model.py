@@ -70,6 +70,11 @@ def _framed(module: MotionModule, window: Window) -> Iterator[None]:
 
 
 def _unet_of(sd_model: Any) -> Any:
+    if hasattr(sd_model, "forge_objects"):
+        raise UserError(
+            "This is Forge or reForge, which samples in a way that AnimateDiff does not know yet: use "
+            "AUTOMATIC1111's WebUI, 1.6.1 to 1.10.1."
+        )
     if sd_unet.current_unet is not None:
         raise UserError(
             "The UNet is replaced by an optimised one, which cannot animate: set Settings -> SD Unet to None."

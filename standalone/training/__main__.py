@@ -35,12 +35,14 @@ MOTION_STAGES = [
     Stage(1000, 8, 4, 0.6),
     Stage(400, 4, 8, 0.5, 700),
 ]
-# At last what stands still: most clips move, and captions often do not say that one does not.
+# Then what stands still: most clips move, and captions often do not say that one does not.
 STILL_STAGES = [
     Stage(240, 16, 2, 0.95, 900, (*MOVING, "still", "still", "still")),
     Stage(160, 8, 4, 0.8, 800, (*MOVING, "still", "still")),
     Stage(120, 4, 8, 0.5, 700, (*MOVING, "still", "still")),
 ]
+# At last less noise: outlines that stay the same from frame to frame.
+STEADY_STAGES = [Stage(900, 8, 4, 0.3, 750), Stage(1500, 4, 8, 0.3, 750)]
 
 
 def main() -> None:
@@ -58,12 +60,17 @@ def train(runs: Path) -> None:
     shutil.copytree(embedded.TOKENIZER, runs / "tokenizer", dirs_exist_ok=True)
     motion = runs / "motion" / embedded.MOTION_MODULE.name
     lora = runs / "lora" / "drift_right.safetensors"
+
+    def go_on(stages: list[Stage], seed: int) -> None:
+        train_motion(runs, _load(motion), stages, motion, rate=0.006, seed=seed)
+
     _once(runs, "text encoder", lambda: train_text_encoder(runs))
     _once(runs, "image, fast", lambda: train_image(runs, 1000, rate=0.02, seed=2))
     _once(runs, "image", lambda: train_image(runs, 8000, rate=0.006, seed=6, resume=True))
     _once(runs, "vae", lambda: train_vae(runs, 1600, rate=0.02, seed=3))
     _once(runs, "motion", lambda: train_motion(runs, _new_module(), MOTION_STAGES, motion, rate=0.02, seed=4))
-    _once(runs, "still", lambda: train_motion(runs, _load(motion), STILL_STAGES, motion, rate=0.006, seed=31))
+    _once(runs, "still", lambda: go_on(STILL_STAGES, 31))
+    _once(runs, "steady", lambda: go_on(STEADY_STAGES, 41))
     _once(runs, "lora", lambda: train_lora(runs, _load(motion), lora, steps=300, batch=8, num_frames=4))
 
 

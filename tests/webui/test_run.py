@@ -152,6 +152,22 @@ ERRORS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value", "words"),
+    [
+        ("sd_model", "forge_objects", object(), "This is Forge or reForge"),
+        ("sd_unet", "current_unet", object(), "set Settings -> SD Unet to None"),
+    ],
+)
+def test_model_that_cannot_animate_stops_the_run(webui, monkeypatch, owner, name, value, words):
+    owners = {"sd_model": webui.model, "sd_unet": webui.host.sd_unet}
+    monkeypatch.setattr(owners[owner], name, value, raising=False)
+    with pytest.raises(webui.host.a1111_api.AnimateDiffError, match=words) as caught:
+        webui.run({})
+    assert caught.value.status_code == 422
+    assert not webui.model.calls
+
+
 @pytest.mark.parametrize(("values", "words"), ERRORS.values(), ids=list(ERRORS))
 def test_set_up_error_stops_the_run_with_status_422(webui, values, words):
     plain, before = webui.samples(), clean(webui.model)

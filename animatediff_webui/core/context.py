@@ -64,7 +64,13 @@ class ContextLayout:
 
 
 def build_windows(layout: ContextLayout, step: int) -> tuple[Window, ...]:
-    """The windows of one denoising step, with weights."""
+    """The windows of one denoising step, with weights.
+
+    A seamless loop begins with its second step's rotation: the first one has a window's ends where the file
+    ends, and the first step decides most.
+    """
+    if layout.closed_loop == "Seamless":
+        step += 1
     if layout.is_single:
         frames = [rotated_frames(layout.num_frames, step if layout.closed_loop == "Seamless" else 0)]
     else:

@@ -260,6 +260,16 @@ def test_other_loops_keep_the_single_window_where_it_is():
         assert frames_of(5, num_frames=16, window_size=16, closed_loop=loop) == [tuple(range(16))]
 
 
+@pytest.mark.parametrize("num_frames", [16, 32, 48])
+@pytest.mark.parametrize("scheduler", ["uniform", "standard static", "looped uniform"])
+def test_seamless_first_step_has_the_files_ends_inside_a_window(scheduler: str, num_frames: int):
+    windows = frames_of(
+        0, num_frames=num_frames, window_size=16, overlap=4, closed_loop="Seamless", scheduler=scheduler
+    )
+    neighbours = {pair for window in windows for pair in pairwise(window)}
+    assert (num_frames - 1, 0) in neighbours
+
+
 @pytest.mark.parametrize("scheduler", list(SCHEDULERS))
 def test_seamless_long_clip_ties_last_and_first_frame_in_some_step(scheduler: str):
     assert any(

@@ -71,8 +71,8 @@ def draw_freeinit(_animator: Animator, frames: Frames) -> Image.Image:
 def draw_freenoise(_animator: Animator, frames: Frames) -> Image.Image:
     return draw_sheet(
         [
-            ("without FreeNoise", frames(STAR, seed=3, video_length=64, freenoise=False, **STATIC)[::8]),
-            ("with FreeNoise", frames(STAR, seed=3, video_length=64, **STATIC)[::8]),
+            ("without FreeNoise", frames(STAR, seed=5, video_length=64, freenoise=False, **STATIC)[::8]),
+            ("with FreeNoise", frames(STAR, seed=5, video_length=64, **STATIC)[::8]),
         ]
     )
 

@@ -56,7 +56,8 @@ def draw_travel(_animator: Animator, frames: Frames) -> Image.Image:
 
 
 def draw_turn(_animator: Animator, frames: Frames) -> Image.Image:
-    return draw_sheet([("every fourth frame", frames(TURN, seed=1, video_length=32, **STATIC)[::4])])
+    clip = frames(TURN, seed=1, video_length=32, prompt_easing="hold", **STATIC)
+    return draw_sheet([("every fourth frame", clip[::4])])
 
 
 def draw_freeinit(_animator: Animator, frames: Frames) -> Image.Image:

@@ -135,22 +135,22 @@ def _travelling_colors(animator: Animator, count: int, found: Findings) -> None:
 
 
 def _turning_round(animator: Animator, count: int, found: Findings) -> None:
-    turned, out, back = [], [], []
-    for seed in range(count):
-        prompt = (
-            "0: a red circle moving right on a blue background\n"
-            "16: a red circle moving left on a blue background"
-        )
-        frames = list(_long(animator, prompt, seed, 32).frames())
-        halves = judge_clip(frames[:16]), judge_clip(frames[16:])
-        turned.append([half.direction for half in halves] == ["right", "left"])
-        out.append(halves[0].displacement)
-        back.append(halves[1].displacement)
-        found.rows.append((prompt.replace("\n", " | "), frames))
-    found.lines += [
-        ("turns round", f"{np.mean(turned):.0%} of {count} clips"),
-        ("way out / back", f"{np.mean(out):.0%} / {np.mean(back):.0%} of the width"),
-    ]
+    prompt = (
+        "0: a red circle moving right on a blue background\n16: a red circle moving left on a blue background"
+    )
+    for easing in ("hold", "linear"):
+        turned, out, back = [], [], []
+        for seed in range(count):
+            frames = list(_long(animator, prompt, seed, 32, easing).frames())
+            halves = judge_clip(frames[:16]), judge_clip(frames[16:])
+            turned.append([half.direction for half in halves] == ["right", "left"])
+            out.append(halves[0].displacement)
+            back.append(halves[1].displacement)
+            found.rows.append((f"{easing}: " + prompt.replace("\n", " | "), frames))
+        found.lines += [
+            (f"{easing}: turns round", f"{np.mean(turned):.0%} of {count} clips"),
+            (f"{easing}: way out / back", f"{np.mean(out):.0%} / {np.mean(back):.0%} of the width"),
+        ]
 
 
 def _travelling_negative(animator: Animator, count: int, found: Findings) -> None:
@@ -159,14 +159,22 @@ def _travelling_negative(animator: Animator, count: int, found: Findings) -> Non
         early, late = [], []
         for seed in range(count):
             frames = list(animator.generate(prompt, negative_prompt=text, seed=seed).frames())
-            seen = [judge_frame(frame).object_color for frame in frames]
-            early += seen[:2]
-            late += seen[8:]
+            lacking = [_lacking_color(frame) for frame in frames]
+            early += lacking[:2]
+            late += lacking[8:]
             found.rows.append((f"{name}: {prompt}", frames))
         share = (
-            f"{early.count('red') / len(early):.0%} red early, {late.count('blue') / len(late):.0%} blue late"
+            f"{early.count('red') / len(early):.0%} lack red early, "
+            f"{late.count('blue') / len(late):.0%} lack blue late"
         )
         found.lines.append((name, share))
+
+
+def _lacking_color(frame: Image.Image, contrast: float = 30) -> str | None:
+    """The primary colour that the object has least of, None where it has hardly any colour."""
+    mask = judge_frame(frame).mask
+    color = np.median(np.asarray(frame, dtype=float)[mask], 0) if mask.any() else np.zeros(3)
+    return ("red", "green", "blue")[int(color.argmin())] if np.ptp(color) > contrast else None
 
 
 def _questions(count: int, motion: str) -> Iterable[Question]:
@@ -174,10 +182,11 @@ def _questions(count: int, motion: str) -> Iterable[Question]:
     return chosen[:count]
 
 
-def _long(animator: Animator, prompt: str, seed: int, num_frames: int) -> Clip:
+def _long(animator: Animator, prompt: str, seed: int, num_frames: int, easing: str) -> Clip:
     return animator.generate(
-        prompt, seed=seed, video_length=num_frames, context_scheduler="standard static", closed_loop="N"
-    )
+        prompt, seed=seed, video_length=num_frames, context_scheduler="standard static", closed_loop="N",
+        prompt_easing=easing,
+    )  # fmt: skip
 
 
 def _way(frame: Image.Image, first: str, second: str) -> float:

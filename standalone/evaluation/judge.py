@@ -19,10 +19,11 @@ STILL = 0.1
 
 @dataclass(frozen=True)
 class FrameJudgement:
-    """One frame: colours by name, the object's mask (h, w), its centre in pixels."""
+    """One frame: colours by name; the object as RGB (3,) in 0..1, mask (h, w), and centre in pixels."""
 
     background_color: str
     object_color: str | None
+    object_rgb: np.ndarray | None
     mask: np.ndarray
     center: tuple[float, float] | None
 
@@ -75,13 +76,14 @@ def judge_frame(frame: Image.Image) -> FrameJudgement:
     strongest = float(np.quantile(distance, 0.985))
     name = nearest_color(background.mean((0, 1)), BACKGROUND_COLORS)
     if strongest < VISIBLE:
-        return FrameJudgement(name, None, np.zeros(distance.shape, bool), None)
+        return FrameJudgement(name, None, None, np.zeros(distance.shape, bool), None)
     mask = distance > strongest / 2
-    inner = distance > strongest * 0.75
+    rgb = np.median(pixels[distance > strongest * 0.75], 0)
     y, x = np.nonzero(mask)
     return FrameJudgement(
         name,
-        nearest_color(np.median(pixels[inner], 0), OBJECT_COLORS),
+        nearest_color(rgb, OBJECT_COLORS),
+        rgb,
         mask,
         (float(x.mean()), float(y.mean())),
     )

@@ -19,6 +19,7 @@ from standalone.evaluation.steps import LastWindowAnimator, is_border, step_size
 from standalone.training.scenes import OBJECT_COLORS
 
 LONG = 64
+PALE = 0.12
 
 
 @dataclass
@@ -123,9 +124,10 @@ def _travelling_colors(animator: Animator, count: int, found: Findings) -> None:
         prompt = f"0: a {first} circle on a white background\n8: a {second} circle on a white background"
         clip = animator.generate(prompt, seed=seed, negative_prompt="")
         frames = list(clip.frames())
-        names = [judge_frame(frame).object_color for frame in frames]
+        seen = [judge_frame(frame) for frame in frames]
+        names = [each.object_color for each in seen]
         ends.append(names[:2] == [first] * 2 and names[8:] == [second] * 8)
-        way = [_way(frame, str(first), str(second)) for frame in frames]
+        way = [_way(each.object_rgb, str(first), str(second)) for each in seen]
         monotone.append(bool(np.all(np.diff(way[:9]) > -0.1)))
         found.rows.append((prompt.replace("\n", " | "), frames))
     found.lines += [
@@ -141,7 +143,11 @@ def _turning_round(animator: Animator, count: int, found: Findings) -> None:
     for easing in ("hold", "linear"):
         turned, out, back = [], [], []
         for seed in range(count):
-            frames = list(_long(animator, prompt, seed, 32, easing).frames())
+            clip = animator.generate(
+                prompt, seed=seed, video_length=32, context_scheduler="standard static", closed_loop="N",
+                prompt_easing=easing,
+            )  # fmt: skip
+            frames = list(clip.frames())
             halves = judge_clip(frames[:16]), judge_clip(frames[16:])
             turned.append([half.direction for half in halves] == ["right", "left"])
             out.append(halves[0].displacement)
@@ -159,7 +165,7 @@ def _travelling_negative(animator: Animator, count: int, found: Findings) -> Non
         early, late = [], []
         for seed in range(count):
             frames = list(animator.generate(prompt, negative_prompt=text, seed=seed).frames())
-            lacking = [_lacking_color(frame) for frame in frames]
+            lacking = [_lacking_color(judge_frame(frame).object_rgb) for frame in frames]
             early += lacking[:2]
             late += lacking[8:]
             found.rows.append((f"{name}: {prompt}", frames))
@@ -170,11 +176,9 @@ def _travelling_negative(animator: Animator, count: int, found: Findings) -> Non
         found.lines.append((name, share))
 
 
-def _lacking_color(frame: Image.Image, contrast: float = 30) -> str | None:
-    """The primary colour that the object has least of, None where it has hardly any colour."""
-    mask = judge_frame(frame).mask
-    color = np.median(np.asarray(frame, dtype=float)[mask], 0) if mask.any() else np.zeros(3)
-    return ("red", "green", "blue")[int(color.argmin())] if np.ptp(color) > contrast else None
+def _lacking_color(rgb: np.ndarray | None) -> str | None:
+    """The primary colour that a colour, in 0..1, has least of; None where it is hardly one."""
+    return None if rgb is None or np.ptp(rgb) < PALE else ("red", "green", "blue")[int(rgb.argmin())]
 
 
 def _questions(count: int, motion: str) -> Iterable[Question]:
@@ -182,19 +186,10 @@ def _questions(count: int, motion: str) -> Iterable[Question]:
     return chosen[:count]
 
 
-def _long(animator: Animator, prompt: str, seed: int, num_frames: int, easing: str) -> Clip:
-    return animator.generate(
-        prompt, seed=seed, video_length=num_frames, context_scheduler="standard static", closed_loop="N",
-        prompt_easing=easing,
-    )  # fmt: skip
-
-
-def _way(frame: Image.Image, first: str, second: str) -> float:
-    """How far the object's colour has come from the first colour (0) to the second (1)."""
-    mask = judge_frame(frame).mask
-    color = np.median(np.asarray(frame, dtype=float)[mask], 0) if mask.any() else np.zeros(3)
-    start, end = (np.array(OBJECT_COLORS[name], dtype=float) for name in (first, second))
-    return float(((color - start) * (end - start)).sum() / ((end - start) ** 2).sum())
+def _way(rgb: np.ndarray | None, first: str, second: str) -> float:
+    """How far a colour, in 0..1, has come from the first colour (0) to the second (1); nan for none."""
+    start, end = (np.array(OBJECT_COLORS[name]) / 255 for name in (first, second))
+    return float("nan") if rgb is None else float((rgb - start) @ (end - start) / ((end - start) ** 2).sum())
 
 
 SUITES: dict[str, Suite] = {

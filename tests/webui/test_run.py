@@ -153,15 +153,14 @@ ERRORS = {
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "value", "words"),
+    ("owner", "name", "words"),
     [
-        ("sd_model", "forge_objects", object(), "This is Forge or reForge"),
-        ("sd_unet", "current_unet", object(), "set Settings -> SD Unet to None"),
+        (lambda webui: webui.model, "forge_objects", "This is Forge or reForge"),
+        (lambda webui: webui.host.sd_unet, "current_unet", "set Settings -> SD Unet to None"),
     ],
 )
-def test_model_that_cannot_animate_stops_the_run(webui, monkeypatch, owner, name, value, words):
-    owners = {"sd_model": webui.model, "sd_unet": webui.host.sd_unet}
-    monkeypatch.setattr(owners[owner], name, value, raising=False)
+def test_model_that_cannot_animate_stops_the_run(webui, monkeypatch, owner, name, words):
+    monkeypatch.setattr(owner(webui), name, object(), raising=False)
     with pytest.raises(webui.host.a1111_api.AnimateDiffError, match=words) as caught:
         webui.run({})
     assert caught.value.status_code == 422

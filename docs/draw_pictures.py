@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from animatediff_webui.hosts.diffusers.animator import quiet_libraries
+from demo_model.evaluation.sheets import draw_sheet
 from standalone import Animator
-from standalone.animator import quiet_libraries
-from standalone.evaluation.sheets import draw_sheet
 from standalone.plan_picture import draw_plan
 
 IMAGES = Path(__file__).resolve().parent / "images"

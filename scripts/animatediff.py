@@ -29,12 +29,12 @@ if others := find_other_extensions():
 
 # One that was loaded before this one owns the name.
 if FOLDER in Path(motion_module.__file__).resolve().parents:
-    from animatediff_webui.hosts.a1111_api import add_routes
-    from animatediff_webui.hosts.a1111_batch import take_over_batches
-    from animatediff_webui.hosts.a1111_extension import Extension
-    from animatediff_webui.ui import settings, xyz
-    from animatediff_webui.ui.accordion import build_accordion
-    from animatediff_webui.ui.infotext import infotext_fields
+    from animatediff_webui.hosts.webui.api import add_routes
+    from animatediff_webui.hosts.webui.batch import take_over_batches
+    from animatediff_webui.hosts.webui.extension import Extension
+    from animatediff_webui.hosts.webui.page import settings, xyz
+    from animatediff_webui.hosts.webui.page.accordion import build_accordion
+    from animatediff_webui.hosts.webui.page.infotext import infotext_fields
 
     # sd-webui-controlnet finds these by name, once they are imported.
     doors = [import_module(f"scripts.animatediff_{name}") for name in ("utils", "mm", "i2ibatch")]

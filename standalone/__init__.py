@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from standalone.animator import Animator, Clip
-    from standalone.models import ModelOptions
-    from standalone.picture import Picture
+    from animatediff_webui.hosts.diffusers.animator import Clip
+    from animatediff_webui.hosts.diffusers.checkpoint import ModelOptions
+    from animatediff_webui.hosts.diffusers.image_settings import Picture
+    from standalone.animator import Animator
 
 __all__ = ["Animator", "Clip", "ModelOptions", "Picture"]
 
@@ -21,7 +22,13 @@ def __getattr__(name: str) -> Any:
     """Looked up on first use: before the environment is made, there is no PyTorch. (Any: a class.)"""
     from importlib import import_module
 
-    places = {"Animator": "animator", "Clip": "animator", "ModelOptions": "models", "Picture": "picture"}
+    host = "animatediff_webui.hosts.diffusers"
+    places = {
+        "Animator": "standalone.animator",
+        "Clip": f"{host}.animator",
+        "ModelOptions": f"{host}.checkpoint",
+        "Picture": f"{host}.image_settings",
+    }
     if name not in places:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{places[name]}"), name)
+    return getattr(import_module(places[name]), name)

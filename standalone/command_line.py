@@ -20,10 +20,10 @@ from .options import animation_values, build_parser, read_command, read_prompt
 if TYPE_CHECKING:
     from PIL import Image
 
+    from animatediff_webui.hosts.diffusers.animator import Clip
     from animatediff_webui.media import WrittenFile
     from animatediff_webui.session import Session
-
-    from .animator import Animator, Clip
+    from standalone.animator import Animator
 
     PreviewListener = Callable[[Session, list[Image.Image]], None]
 
@@ -66,7 +66,7 @@ def _is_users(error: Exception) -> bool:
 
 
 def _evaluate(arguments: list[str]) -> int:
-    from standalone.evaluation import main as evaluate
+    from demo_model.evaluation import main as evaluate
 
     return evaluate(arguments) or SUCCESS
 
@@ -112,9 +112,9 @@ def _generate(options: Namespace) -> int:
 
 def _animator(options: Namespace) -> Animator:
     """The animator with the command line's models; nothing is loaded yet."""
-    from .animator import Animator
-    from .lora import parse_lora_option
-    from .models import ModelOptions
+    from animatediff_webui.hosts.diffusers.checkpoint import ModelOptions
+    from animatediff_webui.hosts.diffusers.loras import parse_lora_option
+    from standalone.animator import Animator
 
     known = {field.name for field in fields(ModelOptions)}
     chosen = {name: value for name, value in vars(options).items() if name in known}
@@ -126,7 +126,7 @@ def _animator(options: Namespace) -> Animator:
 
 
 def _picture(options: Namespace) -> dict[str, Any]:
-    from .picture import Picture
+    from animatediff_webui.hosts.diffusers.image_settings import Picture
 
     said = {field.name: getattr(options, field.name) for field in fields(Picture)}
     return {name: value for name, value in said.items() if value is not None}
@@ -236,7 +236,7 @@ def _quiet(verbose: bool) -> Generator[None, None, None]:
     if verbose:
         yield
         return
-    from .animator import quiet_libraries
+    from animatediff_webui.hosts.diffusers.animator import quiet_libraries
 
     with warnings.catch_warnings(), quiet_libraries():
         warnings.simplefilter("ignore")

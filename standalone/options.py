@@ -15,9 +15,8 @@ from typing import Any
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.fields import Field, Kind
 from animatediff_webui.core.parameters import FIELDS
-
-from .embedded import PICTURE_DEFAULTS
-from .samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS
+from animatediff_webui.hosts.diffusers.samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS
+from demo_model.files import IMAGE_DEFAULTS
 
 COMMANDS = ("generate", "plan", "evaluate")
 BETA_CHOICES = ("auto", "checkpoint", "linear", "scaled-linear", "sdxl")
@@ -80,9 +79,9 @@ def _add_picture(parser: ArgumentParser) -> None:
     add = group.add_argument
     add("--negative-prompt", default="", metavar="TEXT", help="what not to draw; may travel too")
     add("--steps", type=int, metavar="N",
-        help=f"sampling steps (default: {PICTURE_DEFAULTS['steps']}; for other checkpoints 20)")  # fmt: skip
+        help=f"sampling steps (default: {IMAGE_DEFAULTS['steps']}; for other checkpoints 20)")  # fmt: skip
     add("--cfg-scale", type=float, metavar="X", help="how strictly to follow the prompt "
-        f"(default: {PICTURE_DEFAULTS['cfg_scale']}; for other checkpoints 7)")  # fmt: skip
+        f"(default: {IMAGE_DEFAULTS['cfg_scale']}; for other checkpoints 7)")  # fmt: skip
     add("--sampler-name", default=DEFAULT_SAMPLER, metavar="NAME", help=f"{', '.join(SAMPLERS)}; a noise "
         'schedule may follow, as in "DPM++ 2M Karras" (default: %(default)s)')  # fmt: skip
     add("--scheduler", default="Automatic", metavar="NAME", help=f"noise schedule: {', '.join(SPACINGS)}")

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from animatediff_webui.core.context import Window
 from animatediff_webui.core.plan import Plan, format_plan
 from animatediff_webui.core.prompt_travel import PromptTrack
-
-from .timings import Estimate
+from animatediff_webui.core.windows import Window
+from animatediff_webui.hosts.diffusers.timings import Estimate
 
 DRAWN_STEPS = 4
 WIDTH, MARGIN, LABEL, ROW, GAP = 960, 16, 72, 12, 10

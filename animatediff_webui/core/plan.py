@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from .context import ContextLayout, Window, build_windows
 from .errors import ParameterError
 from .frames import PING_PONG, ordered_frames
 from .noise import free_noise_order
 from .parameters import Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
+from .windows import ContextLayout, Window, build_windows
 
 DEFAULT_FPS = 8.0
 DEFAULT_WINDOW = 16

@@ -1,1 +1,1 @@
-"""One adapter per host: what its models and samplers are called there, and nothing else."""
+"""The families of hosts that the engine runs in, one room each; they share nothing with one another."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.errors import UserError
+from animatediff_webui.core.errors import UserError
 
 
 class MediaError(UserError):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from ..errors import UnreadableMediaError
-from ..pillow_avif import avif_available
+from animatediff_webui.media.errors import UnreadableMediaError
+from animatediff_webui.media.pillow_avif import avif_available
+
 from .local import natural_order
 from .source import FrameSource, Selection
 from .still import unreadable

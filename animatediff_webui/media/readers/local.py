@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import UnreadableMediaError
-from ..ffmpeg import LOCAL_ONLY, local_url
+from animatediff_webui.media.errors import UnreadableMediaError
+from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url
 
 # Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
 _DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"

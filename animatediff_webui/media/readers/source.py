@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import MediaError, UnreadableMediaError
+from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import MediaError, UnreadableMediaError
-from ..pillow_avif import avif_available
-from ..timing import plausible_rate
+from animatediff_webui.media.errors import MediaError, UnreadableMediaError
+from animatediff_webui.media.pillow_avif import avif_available
+from animatediff_webui.media.timing import plausible_rate
+
 from .source import FrameSource, Selection
 
 _FORMATS = ("GIF", "WEBP", "PNG", "AVIF")

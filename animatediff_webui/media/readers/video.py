@@ -10,8 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import FfmpegError, UnreadableMediaError
-from ..ffmpeg import frame_for_frame, run_ffmpeg, streamed_ffmpeg
+from animatediff_webui.media.errors import FfmpegError, UnreadableMediaError
+from animatediff_webui.media.ffmpeg import frame_for_frame, run_ffmpeg, streamed_ffmpeg
+
 from .local import video_input
 from .source import FrameSource, Selection
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from ..errors import MediaError
+from animatediff_webui.media.errors import MediaError
+
 from .contract import Clip, Writer
 
 __all__ = ["FORMATS", "Clip", "Format", "Writer", "format_named"]

@@ -15,10 +15,11 @@ from typing import IO
 
 from PIL import Image, ImageChops
 
-from ..errors import MediaError
-from ..infotext import png_text
-from ..options import WriterOptions
-from ..timing import spread_durations
+from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.infotext import png_text
+from animatediff_webui.media.options import WriterOptions
+from animatediff_webui.media.timing import spread_durations
+
 from .contract import Clip
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import MissingPackageError
-from ..infotext import exif_comment
-from ..options import WriterOptions
-from ..pillow_avif import avif_available
-from ..timing import spread_durations
+from animatediff_webui.media.errors import MissingPackageError
+from animatediff_webui.media.infotext import exif_comment
+from animatediff_webui.media.options import WriterOptions
+from animatediff_webui.media.pillow_avif import avif_available
+from animatediff_webui.media.timing import spread_durations
+
 from .contract import Clip
 from .lazy import as_one_image
 

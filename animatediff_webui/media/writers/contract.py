@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from ..options import WriterOptions
-from ..store import FrameStore
+from animatediff_webui.media.options import WriterOptions
+from animatediff_webui.media.store import FrameStore
 
 
 @dataclass(frozen=True)

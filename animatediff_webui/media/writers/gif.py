@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import GifImagePlugin, Image
 
-from ..errors import MediaError
-from ..options import GifDither, WriterOptions
-from ..store import FrameStore
-from ..temporary import completed
-from ..timing import gif_delays
+from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.options import GifDither, WriterOptions
+from animatediff_webui.media.store import FrameStore
+from animatediff_webui.media.temporary import completed
+from animatediff_webui.media.timing import gif_delays
+
 from .contract import Clip
 
 _log = logging.getLogger(__name__)

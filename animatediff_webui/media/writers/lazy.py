@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..store import FrameStore
+from animatediff_webui.media.store import FrameStore
+
 from . import apng
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..infotext import png_text
-from ..options import WriterOptions
+from animatediff_webui.media.infotext import png_text
+from animatediff_webui.media.options import WriterOptions
+
 from .contract import Clip
 
 

@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
+from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
+
 from .contract import Clip
 
 # High-definition video's colors, named in the file, so that no player has to guess.

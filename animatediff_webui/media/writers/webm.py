@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..options import WriterOptions
+from animatediff_webui.media.options import WriterOptions
+
 from .contract import Clip
 from .video import encode
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from PIL import features
 
-from ..errors import MediaError, MissingPackageError
-from ..infotext import exif_comment
-from ..options import WriterOptions
-from ..timing import spread_durations
+from animatediff_webui.media.errors import MediaError, MissingPackageError
+from animatediff_webui.media.infotext import exif_comment
+from animatediff_webui.media.options import WriterOptions
+from animatediff_webui.media.timing import spread_durations
+
 from .contract import Clip
 from .lazy import as_one_image
 

@@ -1,0 +1,101 @@
+"""What sd-webui-controlnet asks of an AnimateDiff extension, by the names it asks for.
+
+It imports `scripts.animatediff_utils`, `scripts.animatediff_i2ibatch` and `scripts.animatediff_mm`; the
+files of these names pass on what is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+from weakref import WeakSet
+
+import torch
+
+from animatediff_webui.core.parameters import Parameters
+from animatediff_webui.core.plan import Plan
+from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
+from motion_module import MotionModule, MotionModuleSpec
+
+
+@dataclass
+class PromptScheduler:
+    """Blends embeddings over the frames; ControlNet copies it and puts its keyframes into `prompt_map`."""
+
+    prompt_map: Mapping[int, str] = field(default_factory=dict)
+
+    def multi_cond(self, cond: torch.Tensor, closed_loop: bool = False) -> torch.Tensor:
+        """`f ...`, of which the rows at the keyframes count; what is between them is blended."""
+        frames = sorted(self.prompt_map)
+        if len(frames) < 2:
+            return cond
+        schedule = "\n".join(f"{frame}: keyframe {frame}" for frame in frames)
+        return blend_embeddings(cond[frames], parse_prompt_travel(schedule, len(cond), looped=closed_loop))
+
+
+@dataclass
+class AnimateDiffArgument:
+    """A run's parameters as ControlNet reads them; it sets `is_i2i_batch`."""
+
+    enable: bool
+    video_length: int
+    batch_size: int
+    closed_loop: str
+    prompt_scheduler: PromptScheduler = field(default_factory=PromptScheduler)
+    is_i2i_batch: bool = False
+
+
+def build_argument(parameters: Parameters, plan: Plan) -> AnimateDiffArgument:
+    """The answer to `get_animatediff_arg`."""
+    return AnimateDiffArgument(
+        parameters.enable, plan.num_frames, plan.context_length, parameters.context.closed_loop
+    )
+
+
+class MotionModuleType(Enum):
+    """The kinds of motion modules there are, by the names ControlNet may use; it builds the last one."""
+
+    AnimateDiffV1 = "AnimateDiff V1"
+    AnimateDiffV2 = "AnimateDiff V2"
+    AnimateDiffV3 = "AnimateDiff V3"
+    AnimateDiffXL = "AnimateDiff SDXL"
+    AnimateLCM = "AnimateLCM"
+    HotShotXL = "HotShot-XL"
+    SparseCtrl = "SparseCtrl"
+
+
+class MotionWrapper(MotionModule):
+    """A SparseCtrl encoder's temporal layers, `down_blocks[I].motion_modules[J]`, with one attention each."""
+
+    def __init__(self, mm_name: str, mm_hash: str, mm_type: MotionModuleType) -> None:
+        if mm_type is not MotionModuleType.SparseCtrl:
+            raise ValueError(
+                f"Expected MotionModuleType.SparseCtrl, found {mm_type}: load others by AnimateDiff."
+            )
+        spec = MotionModuleSpec(family="SparseCtrl encoder", has_up_blocks=False, num_attention_blocks=1)
+        super().__init__(spec, mm_name)
+        _encoders.add(self)
+
+
+_encoders: WeakSet[MotionWrapper] = WeakSet()
+
+
+@contextmanager
+def framed_encoders(num_frames: int) -> Generator[None, None, None]:
+    """Inside, the encoders that ControlNet holds know how many frames a clip has."""
+    with ExitStack() as stack:
+        for encoder in list(_encoders):
+            stack.enter_context(encoder.frames(num_frames))
+        yield
+
+
+def find_run(p: Any) -> AnimateDiffArgument | None:
+    """What our script among the request's says about it. (Any: the host's request.)"""
+    for script in getattr(p.scripts, "alwayson_scripts", ()) if p.scripts is not None else ():
+        answer = getattr(script, "controlnet_argument", None)
+        if answer is not None:
+            return answer(p)
+    return None

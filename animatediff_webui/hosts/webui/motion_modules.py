@@ -1,0 +1,182 @@
+"""Which motion modules there are, and the one that is loaded."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from animatediff_webui.core.errors import UserError
+from motion_module import MotionModule, NotAMotionModuleError, load_motion_module
+
+SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
+_DIGITS = re.compile(r"(\d+)")
+# Infotexts of other versions put a hash behind the name.
+_HASH_BEHIND = re.compile(r"\s*\[[0-9a-fA-F]{6,}\]$")
+
+
+class ModuleLibrary:
+    """The files in some folders, and the last module used.
+
+    `folders` is asked each time, because a setting can change it. `hash_file` gives the SHA-256 of a file
+    listed under a name, or None. Nothing is read twice as long as a file's time stamp and size stay.
+    """
+
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]],
+        hash_file: Callable[[Path, str], str | None] = lambda path, name: sha256(path),
+    ) -> None:
+        self._folders, self._hash_file = folders, hash_file
+        self._loaded: tuple[object, MotionModule] | None = None
+        self._hashes: dict[object, str | None] = {}
+        self._others: set[object] = set()  # files that are no motion modules
+
+    def paths(self) -> dict[str, Path]:
+        """Name in the list -> file, in natural order; a name that two folders have is the first one's."""
+        found: dict[str, Path] = {}
+        for folder in self._folders():
+            # Not rglob, which passes by linked folders.
+            for place, _, files in os.walk(folder, followlinks=True):
+                for path in (Path(place, file) for file in files if Path(file).suffix.lower() in SUFFIXES):
+                    found.setdefault(path.relative_to(folder).as_posix(), path)
+        return dict(sorted(found.items(), key=lambda item: natural_key(item[0])))
+
+    def names(self) -> list[str]:
+        """The module list."""
+        return list(self.paths())
+
+    def find(self, name: str | None) -> tuple[str, Path]:
+        """The listed name and the file that `name` means; None is the first in the list. Raises UserError."""
+        paths = self.paths()
+        if not paths:
+            raise self._nothing_found()
+        if name is None:
+            return next(iter(paths.items()))
+        wanted = _HASH_BEHIND.sub("", name).replace("\\", "/")
+        for key in (str, str.lower, _without_suffix):
+            matches = [each for each in paths if key(each) == key(wanted)]
+            if matches:
+                return matches[0], paths[matches[0]]
+        close = difflib.get_close_matches(wanted, paths, n=3, cutoff=0.3) or list(paths)[:3]
+        raise UserError(f"There is no motion module {name!r}: choose another, such as {', '.join(close)}.")
+
+    def _nothing_found(self) -> UserError:
+        places = ", ".join(str(folder) for folder in self._folders())
+        return UserError(
+            f"There is no motion module: download one, such as v3_sd15_mm.ckpt, and put it into {places}."
+        )
+
+    def load(self, name: str | None, dtype: torch.dtype | None = None) -> MotionModule:
+        """The motion module of that name, from memory if it was the last one; its `name` is the listed one.
+
+        None is the first file in the list that is a motion module. Raises UserError and MotionModuleError.
+        """
+        if name is not None:
+            return self._load(*self.find(name), dtype)
+        for listed, path in self.paths().items():
+            stamp = (path, *_stamp(path))
+            if stamp in self._others:
+                continue
+            try:
+                return self._load(listed, path, dtype)
+            except NotAMotionModuleError:
+                self._others.add(stamp)
+        raise self._nothing_found()
+
+    def _load(self, listed: str, path: Path, dtype: torch.dtype | None) -> MotionModule:
+        key = (path, _stamp(path), dtype)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # first, so that two never are in memory
+            module = load_motion_module(path, dtype=dtype)
+            module.name = listed
+            self._loaded = (key, module)
+        return self._loaded[1]
+
+    def short_hash(self, name: str) -> str | None:
+        """The first ten digits of the file's SHA-256, as the WebUI shows hashes; None where it makes none."""
+        listed, path = self.find(name)
+        key = (path, _stamp(path))
+        if key not in self._hashes:
+            self._hashes[key] = self._hash_file(path, listed)
+        digest = self._hashes[key]
+        return digest and digest[:10]
+
+    @property
+    def loaded(self) -> MotionModule | None:
+        """The module in memory."""
+        return self._loaded[1] if self._loaded else None
+
+    def move_to_cpu(self) -> None:
+        """Free the module's GPU memory."""
+        if self.loaded is not None:
+            self.loaded.to("cpu")
+
+    def unload(self) -> None:
+        """Free the module's memory."""
+        self._loaded = None
+
+
+@contextmanager
+def on_device(
+    module: MotionModule, device: torch.device, *, layer_by_layer: bool = False, keep: bool = True
+) -> Iterator[None]:
+    """Inside, the module runs on `device`: whole, or, for hosts that do so, only the layer that runs.
+
+    Afterwards it stays there if `keep`.
+    """
+    if not layer_by_layer:
+        module.to(device)
+        try:
+            yield
+        finally:
+            if not keep:
+                module.to("cpu")
+        return
+    module.to("cpu")
+    hooks = []
+    try:
+        for layer in module.layers().values():
+            hooks.append(layer.register_forward_pre_hook(lambda layer, inputs: _moved(layer, device)))
+            hooks.append(layer.register_forward_hook(lambda layer, inputs, output: _moved(layer, "cpu")))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        module.to("cpu")
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """For sorting: v2 before v10."""
+    parts = _DIGITS.split(name.lower())
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def _moved(layer: torch.nn.Module, device: torch.device | str) -> None:
+    """What a hook returns would replace inputs or outputs, so this returns nothing."""
+    layer.to(device)
+
+
+def _without_suffix(name: str) -> str:
+    path = Path(name)
+    return str(path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).lower()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""What the XYZ plot can vary of an animation, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.fields import Value
+from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind
+
+LABEL = "[AnimateDiff] "
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter as an axis: its values come as texts, or as numbers, for which the host knows ranges."""
+
+    field: Field
+
+    @property
+    def label(self) -> str:
+        return LABEL + self.field.label
+
+    @property
+    def type(self) -> type[str | int | float]:
+        return {Kind.INTEGER: int, Kind.NUMBER: float}.get(self.field.kind, str)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What the host offers in a list; empty where any text may be typed."""
+        if self.field.kind is Kind.BOOL:
+            return ("True", "False")
+        return tuple(map(str, self.field.choices)) if self.field.kind is Kind.CHOICE else ()
+
+    @property
+    def is_img2img_only(self) -> bool:
+        return self.field.name.startswith(("latent_", "last_frame"))
+
+    @property
+    def cost(self) -> float:
+        """How slow a change is: the host varies the slowest in its outermost loop."""
+        return 0.5 if self.field.kind is Kind.MODEL else 0.0
+
+    def read(self, value: str | float) -> Value:
+        """A checked value. Raises ParameterError."""
+        if self.field.kind is Kind.IMAGE:
+            return _read_picture(str(value), self.field)
+        return self.field.read_text(str(value)) if isinstance(value, str) else self.field.read(value)
+
+
+def build_axes(not_yet: Iterable[str] = NOT_YET) -> tuple[Axis, ...]:
+    """An axis for every parameter that this host does not refuse; `enable` is every axis's premise."""
+    refused = {"enable", *not_yet}
+    return tuple(Axis(field) for field in FIELDS if field.name not in refused)
+
+
+def replaced_argument(arguments: Sequence[Any], name: str, value: Value) -> list[Any]:
+    """The script's arguments with another value: of the page's, in table order, or in a client's objects.
+
+    (Any: JSON and what widgets hold.)
+    """
+    if not arguments:
+        return [{name: value}]
+    first = arguments[0]
+    if isinstance(first, Mapping):
+        return [{**first, name: value}, *arguments[1:]]
+    index = [field.name for field in FIELDS].index(name)
+    if isinstance(first, (list, tuple)):
+        return [replaced_argument(first, name, value), *arguments[1:]]
+    values = [*arguments, *(None for _ in range(index + 1 - len(arguments)))]
+    values[index] = value
+    return values
+
+
+def is_enabled(arguments: Sequence[Any]) -> bool:
+    """Whether these arguments ask for an animation."""
+    if not arguments:
+        return False
+    first = arguments[0]
+    if isinstance(first, Mapping):
+        return first.get("enable") is True
+    return is_enabled(first) if isinstance(first, (list, tuple)) else first is True
+
+
+def _read_picture(text: str, field: Field) -> Value:
+    if text.strip().lower() in ("", "none"):
+        return None
+    try:
+        return Image.open(Path(text.strip())).convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise ParameterError(
+            f"{field.name} is {text!r}, which is no picture ({error}): give a file."
+        ) from error

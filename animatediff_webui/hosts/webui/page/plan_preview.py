@@ -1,0 +1,56 @@
+"""What a click on "Preview plan" shows: the plan as a table, or the sentence that refuses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+from animatediff_webui.core.errors import UserError
+from animatediff_webui.core.parameters import parse_parameters
+from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
+
+_DEFAULT_STEPS = 20
+
+
+@dataclass(frozen=True)
+class PromptFields:
+    """What the plan needs of the page's own fields."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    steps: int = _DEFAULT_STEPS
+
+
+def read_prompt_fields(text: str) -> PromptFields:
+    """The fields from the JSON object that the page's script makes of them."""
+    try:
+        values = json.loads(text or "{}")
+    except ValueError:
+        return PromptFields()
+    steps = str(values.get("steps", ""))
+    return PromptFields(
+        str(values.get("prompt", "")),
+        str(values.get("negative_prompt", "")),
+        max(1, int(steps)) if steps.isdecimal() else _DEFAULT_STEPS,
+    )
+
+
+def preview_plan(values: Mapping[str, object], module: ModuleLimits | None, page: PromptFields) -> str:
+    """The plan for these widgets' values, as HTML."""
+    try:
+        plan = build_plan(
+            parse_parameters(values),
+            module=module,
+            prompt=page.prompt,
+            negative_prompt=page.negative_prompt,
+        )
+    except UserError as error:
+        return warning_html(str(error))
+    return f'<pre class="animatediff-plan">{escape(format_plan(plan, page.steps))}</pre>'
+
+
+def warning_html(sentence: str) -> str:
+    """A sentence that says what has to be changed."""
+    return f'<div class="animatediff-warning">{escape(sentence)}</div>'

@@ -1,0 +1,176 @@
+"""What the accordion holds, as data: which widget stands for which parameter, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from animatediff_webui.core.fields import Value
+from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters, to_api
+
+PREFIX = "animatediff"
+"""Every element's id starts with it, and so do the script's and the style sheet's names."""
+_RADIO_LETTERS = 36
+_LATER = "Not in the WebUI yet."
+
+
+class WidgetKind(Enum):
+    """The gradio components in use."""
+
+    CHECKBOX = "Checkbox"
+    NUMBER = "Number"
+    SLIDER = "Slider"
+    RADIO = "Radio"
+    DROPDOWN = "Dropdown"
+    MULTISELECT = "Multiselect"
+    TEXTBOX = "Textbox"
+    IMAGE = "Image"
+
+
+@dataclass(frozen=True)
+class Widget:
+    """One parameter on the page. `choices` are texts: gradio and ui-config.json compare them as such.
+
+    `zero_is_empty`: gradio 3 shows 0 where a number is empty, so that 0 stands for the default.
+    """
+
+    name: str
+    kind: WidgetKind
+    label: str
+    info: str
+    value: Value | list[str]
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    interactive: bool = True
+    zero_is_empty: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a number has no decimals."""
+        return self.step == 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of parameters with a heading that folds; without one they are always seen."""
+
+    title: str | None
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    img2img_only: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for row in self.rows for name in row)
+
+
+PROMPT_TRAVEL_NOTE = (
+    "Put keyframes into the prompt, one a line: a frame number, a colon, a text. "
+    "Lines above them go before every keyframe's text, lines below them after it. "
+    "<pre>a cat in the garden\n0: spring, blossom\n8: autumn, falling leaves\nhigh quality</pre>"
+    "Instead of a frame: 50% of the clip, or 1.5s. The negative prompt can change in the same way."
+)
+FIRST_FRAME_NOTE = "The first frame is the picture in this tab."
+
+LAYOUT: tuple[Group, ...] = (
+    Group(
+        None, (("enable",), ("model",), ("format",), ("video_length", "fps", "loop_number"), ("closed_loop",))
+    ),
+    Group(
+        "First and last frame",
+        (("latent_power", "latent_scale"), ("last_frame",), ("latent_power_last", "latent_scale_last")),
+        note=FIRST_FRAME_NOTE,
+        img2img_only=True,
+    ),
+    Group(
+        "Longer clips: context windows",
+        (
+            ("batch_size", "overlap", "stride"),
+            ("context_scheduler", "context_fuse"),
+            ("freenoise",),
+        ),
+    ),
+    Group("Prompt travel", (("prompt_blend", "prompt_easing"),), note=PROMPT_TRAVEL_NOTE),
+    Group(
+        "FreeInit",
+        (
+            ("freeinit_enable", "freeinit_fast"),
+            ("freeinit_filter", "freeinit_iters"),
+            ("freeinit_ds", "freeinit_dt"),
+        ),
+    ),
+    Group("Playing and file names", (("reverse", "request_id"), ("interp", "interp_x"))),
+    Group("Video source", (("video_source",), ("video_path", "mask_path"))),
+)
+
+
+def build_widgets(
+    modules: Iterable[str] = (), defaults: Parameters | None = None, not_yet: Iterable[str] = NOT_YET
+) -> tuple[Widget, ...]:
+    """One widget for each row of the parameter table, in its order.
+
+    `modules` is the motion module list, `defaults` what Settings say, `not_yet` the fields that this host
+    refuses: they can be seen, but not changed.
+    """
+    values = to_api(defaults or Parameters())
+    listed, refused = list(modules), frozenset(not_yet)
+    return tuple(_build_widget(field, values[field.name], listed, field.name in refused) for field in FIELDS)
+
+
+def _build_widget(field: Field, value: Any, modules: list[str], refused: bool) -> Widget:
+    """`value` is the default as JSON has it, hence Any."""
+    kind = _widget_kind(field)
+    choices = tuple(modules) if field.kind is Kind.MODEL else tuple(str(choice) for choice in field.choices)
+    if kind is WidgetKind.MULTISELECT:
+        value = [str(each) for each in value] if isinstance(value, (list, tuple)) else []
+    elif field.kind is Kind.MODEL:
+        value = value or next(iter(modules), None)
+    elif kind is WidgetKind.TEXTBOX:
+        value = value or ""
+    number = kind in (WidgetKind.NUMBER, WidgetKind.SLIDER)
+    zero_is_empty = number and field.default is None
+    return Widget(
+        field.name,
+        kind,
+        field.label,
+        _info(field, refused, zero_is_empty),
+        value,
+        minimum=field.minimum if field.above is None else 0,
+        maximum=field.maximum,
+        step=1 if field.kind is Kind.INTEGER else 0.01,
+        choices=choices,
+        interactive=not refused,
+        zero_is_empty=zero_is_empty,
+    )
+
+
+def _info(field: Field, refused: bool, zero_is_empty: bool) -> str:
+    """The short help below a widget; the motion module has a line of its own."""
+    if field.kind is Kind.MODEL:
+        return ""
+    text = field.help.replace("Empty:", "0:") if zero_is_empty else field.help
+    return f"{_LATER} {text}" if refused else text
+
+
+def _widget_kind(field: Field) -> WidgetKind:
+    if field.kind in (Kind.INTEGER, Kind.NUMBER):
+        bounded = field.minimum is not None and field.maximum is not None
+        return WidgetKind.SLIDER if bounded else WidgetKind.NUMBER
+    if field.kind is Kind.CHOICE:
+        letters = sum(len(str(choice)) for choice in field.choices)
+        return WidgetKind.RADIO if letters <= _RADIO_LETTERS else WidgetKind.DROPDOWN
+    return _WIDGET_KINDS[field.kind]
+
+
+_WIDGET_KINDS = {
+    Kind.BOOL: WidgetKind.CHECKBOX,
+    Kind.MODEL: WidgetKind.DROPDOWN,
+    Kind.CHOICES: WidgetKind.MULTISELECT,
+    Kind.TEXT: WidgetKind.TEXTBOX,
+    Kind.PATH: WidgetKind.TEXTBOX,
+    Kind.IMAGE: WidgetKind.IMAGE,
+}

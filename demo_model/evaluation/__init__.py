@@ -1,0 +1,86 @@
+"""Does the embedded model draw what it is told? A judge without a network, a list of prompts, a report."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUITES = ("prompts", "windows", "loops", "freeinit", "travel")
+
+
+def main(arguments: list[str]) -> int:
+    """`python3 standalone evaluate`: draw, judge, print, and save contact sheets."""
+    parser = argparse.ArgumentParser(prog="python3 standalone evaluate", description=__doc__)
+    add = parser.add_argument
+    add("--suite", choices=SUITES, default="prompts", help="what to measure (default: %(default)s)")
+    add("--clips", type=int, default=100, help="prompts: how many (default: %(default)s)")
+    add("--without", type=int, default=25,
+        help="prompts: how many of them again without the motion module (default: %(default)s)")  # fmt: skip
+    add("--seeds", type=int, default=20, help="other suites: how many seeds (default: %(default)s)")
+    add("--output", type=Path, default=Path("outputs/evaluation"), help="where contact sheets go")
+    add("--verbose", action="store_true", help="print every clip")
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    if options.suite == "prompts":
+        for with_motion, count in ((True, options.clips), (False, options.without)):
+            _measure_prompts(with_motion, count, options.output, verbose=options.verbose)
+    else:
+        _measure_suite(options.suite, options.seeds, options.output)
+    print(f"\ncontact sheets: {options.output}")
+    return 0
+
+
+def _measure_prompts(with_motion: bool, count: int, folder: Path, *, verbose: bool) -> None:
+    from animatediff_webui.hosts.diffusers.animator import quiet_libraries
+    from demo_model.loading import load_animator
+
+    from .judge import judge_clip
+    from .prompts import build_questions
+    from .report import Answer, report
+
+    title = "with the motion module" if with_motion else "without the motion module"
+    rows = []
+    answers: list[Answer] = []
+    with quiet_libraries():
+        animator = load_animator(with_motion=with_motion)
+        for question in build_questions(count):
+            started = time.monotonic()
+            frames = list(animator.generate(question.prompt, seed=question.seed).frames())
+            answers.append(Answer(question, judge_clip(frames), time.monotonic() - started))
+            rows.append((question.prompt, frames))
+            if verbose:
+                print(f"{question.prompt}: {answers[-1].seen}", flush=True)
+    _print(f"{title}, {count} prompts", report(answers))
+    _draw_sheets(rows, folder, title.split()[0])
+
+
+def _measure_suite(name: str, count: int, folder: Path) -> None:
+    from animatediff_webui.hosts.diffusers.animator import quiet_libraries
+    from demo_model.loading import load_animator
+
+    from .suites import SUITES as suites
+
+    with quiet_libraries():
+        found = suites[name](load_animator(), count)
+    _print(f"{name}, {count} seeds", found.lines)
+    _draw_sheets(found.rows, folder, name)
+
+
+def _print(title: str, lines: Sequence[tuple[str, str]]) -> None:
+    print(f"\n{title}")
+    width = max(len(measure) for measure, _ in lines) + 2
+    for measure, value in lines:
+        print(f"  {measure:<{width}}{value}")
+
+
+def _draw_sheets(rows: Sequence[tuple[str, Sequence[Image.Image]]], folder: Path, name: str) -> None:
+    from .sheets import draw_sheet
+
+    for index in range(0, len(rows), 10):
+        draw_sheet(rows[index : index + 10]).save(folder / f"{name}-{index // 10 + 1:02}.png")

@@ -1,0 +1,58 @@
+"""How far a clip goes from frame to frame, and where: inside windows, across their borders, over the seam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+
+from animatediff_webui.core.plan import Plan
+from animatediff_webui.core.windows import Window
+from animatediff_webui.hosts.diffusers.animator import Animator
+
+
+def step_sizes(frames: Sequence[Image.Image], *, around: bool = False) -> np.ndarray:
+    """Mean absolute differences (n-1,) of neighbouring frames in grey levels.
+
+    With `around` (n,): the last is the seam's, from the last frame to the first.
+    """
+    pixels = np.stack([np.asarray(frame, dtype=np.float32) for frame in frames])
+    following = np.roll(pixels, -1, 0) if around else pixels[1:]
+    return np.abs(following - pixels[: len(following)]).mean((1, 2, 3))
+
+
+def is_border(windows: Sequence[Window], num_frames: int) -> np.ndarray:
+    """For each pair of neighbouring frames (n-1,): do they lie on the way from one window to the next?
+
+    They do unless both belong to one and the same window alone.
+    """
+    owners: list[set[int]] = [set() for _ in range(num_frames)]
+    for index, window in enumerate(windows):
+        for frame, weight in zip(window.frames, window.weights, strict=True):
+            if weight > 0:
+                owners[frame].add(index)
+    return np.array([len(left) > 1 or left != right for left, right in pairwise(owners)])
+
+
+@dataclass(frozen=True)
+class LastWindowPlan(Plan):
+    """A plan whose frames each come from the last window that has them, unblended."""
+
+    def windows(self, step: int) -> tuple[Window, ...]:
+        windows = super().windows(step)
+        owner = {frame: index for index, window in enumerate(windows) for frame in window.frames}
+        return tuple(
+            Window(window.frames, tuple(float(owner[frame] == index) for frame in window.frames))
+            for index, window in enumerate(windows)
+        )
+
+
+class LastWindowAnimator(Animator):
+    """Draws as systems do that let the last window win: what blending is compared with."""
+
+    def _plan(self, *args: object) -> Plan:
+        plan = super()._plan(*args)  # pyright: ignore[reportArgumentType] - passed on as they are
+        return LastWindowPlan(**{field.name: getattr(plan, field.name) for field in fields(plan)})

@@ -1,0 +1,71 @@
+import pytest
+from PIL import Image
+
+from animatediff_webui.core.parameters import (
+    FIELDS,
+    NOT_YET,
+    ParameterError,
+    Parameters,
+    parse_parameters,
+    to_api,
+)
+from animatediff_webui.hosts.webui.page.axes import build_axes, is_enabled, replaced_argument
+
+AXES = {axis.field.name: axis for axis in build_axes()}
+
+
+def test_axes_are_there_for_every_parameter_that_works():
+    assert set(AXES) == {field.name for field in FIELDS} - {"enable", *NOT_YET}
+
+
+def test_axis_types_let_the_host_read_ranges():
+    assert AXES["overlap"].type is int
+    assert AXES["fps"].type is float
+    assert AXES["closed_loop"].type is str
+
+
+def test_axis_values_are_read_and_checked():
+    assert AXES["format"].read("GIF, MP4") == ("GIF", "MP4")
+    assert AXES["freenoise"].read("True") is True
+    assert AXES["video_length"].read(32) == 32
+    with pytest.raises(ParameterError, match="closed_loop"):
+        AXES["closed_loop"].read("sometimes")
+
+
+def test_last_frame_axis_reads_picture_files(tmp_path):
+    path = tmp_path / "last.png"
+    Image.new("RGB", (3, 2)).save(path)
+    picture = AXES["last_frame"].read(str(path))
+    assert isinstance(picture, Image.Image)
+    assert picture.size == (3, 2)
+    with pytest.raises(ParameterError, match="last_frame"):
+        AXES["last_frame"].read(str(tmp_path / "none.png"))
+
+
+def test_axis_replaces_one_value_of_the_page():
+    arguments = list(to_api(parse_parameters({"enable": True})).values())
+    changed = replaced_argument(arguments, "overlap", 3)
+    assert parse_parameters(changed) == parse_parameters({"enable": True, "overlap": 3})
+    assert parse_parameters(arguments).context.overlap == Parameters().context.overlap
+
+
+@pytest.mark.parametrize("arguments", [[{"enable": True}], [[True]], [True]])
+def test_axis_replaces_one_value_of_a_client(arguments):
+    changed = replaced_argument(arguments, "overlap", 3)
+    raw = changed[0] if isinstance(changed[0], (dict, list)) else changed
+    assert parse_parameters(raw).context.overlap == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([True, None], True),
+        ([False], False),
+        ([], False),
+        ([{"enable": True}], True),
+        ([{}], False),
+        ([[True]], True),
+    ],
+)
+def test_arguments_tell_whether_animations_are_on(arguments, expected):
+    assert is_enabled(arguments) is expected

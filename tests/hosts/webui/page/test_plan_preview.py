@@ -1,0 +1,30 @@
+from animatediff_webui.hosts.webui.page.plan_preview import PromptFields, preview_plan, read_prompt_fields
+from motion_module import MotionModuleSpec
+
+
+def test_preview_draws_windows_and_keyframes():
+    page = PromptFields("a cat\n0: spring\n20: <autumn>", "", 10)
+    text = preview_plan({"video_length": 24}, MotionModuleSpec(), page)
+    assert text.startswith("<pre")
+    assert "24 generated" in text
+    assert "in 10 steps" in text
+    assert "&lt;autumn&gt;" in text
+
+
+def test_preview_of_a_value_out_of_range_is_its_sentence():
+    text = preview_plan({"batch_size": 99}, MotionModuleSpec(), PromptFields())
+    assert "animatediff-warning" in text
+    assert "batch_size is 99" in text
+
+
+def test_preview_of_a_keyframe_past_the_end_is_its_sentence():
+    text = preview_plan({"video_length": 16}, MotionModuleSpec(), PromptFields("0: a\n40: b"))
+    assert "40" in text
+    assert "animatediff-warning" in text
+
+
+def test_prompt_fields_are_read_from_what_the_page_sends():
+    sent = '{"prompt": "a", "negative_prompt": "b", "steps": "7"}'
+    assert read_prompt_fields(sent) == PromptFields("a", "b", 7)
+    assert read_prompt_fields("") == PromptFields()
+    assert read_prompt_fields("undefined") == PromptFields()

@@ -1,4 +1,7 @@
-"""One request under way: the only mutable object there is."""
+"""One request under way: how far it is, whether it is to stop, and what has been written.
+
+The only mutable object of a run, below the hosts and used by all of them.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,31 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
 from .core.plan import Plan
-from .media import WriterOptions, WrittenFile, in_order, reserved_stem, write_animation
+from .media import MediaError, Playback, WriterOptions, WrittenFile, reserved_stem, write_animation
+from .media.naming import check_request_id, output_folder
 
 if TYPE_CHECKING:
     import torch
 
-    WindowListener = Callable[["Session", torch.Tensor | None], None]
+WindowListener: TypeAlias = "Callable[[Session, torch.Tensor | None], None]"
+
+
+class SamplingStoppedError(Exception):
+    """Sampling was asked to stop between two windows."""
 
 
 @dataclass
 class Session:
-    """What is planned, how far it is, whether it is to stop, and what has been written.
+    """What is planned and how far it is.
 
     `calls_per_step` is how often the sampler calls the UNet in one step, `extra_calls` how often beyond that.
-    `on_window` hears of every window that is about to be computed, with the model's latest idea of the clip.
+    `is_stopped` asks a host that has a button of its own. `on_window` hears of every window that is about to
+    be computed, with the clip as the model last saw it without noise, `f c h w`, where the host knows it.
     """
 
     plan: Plan
@@ -32,13 +41,19 @@ class Session:
     seed: int
     calls_per_step: int = 1
     extra_calls: int = 0
-    on_window: WindowListener = lambda session, estimate: None
+    is_stopped: Callable[[], bool] = lambda: False
+    on_window: WindowListener = lambda session, denoised: None
     step: int = 0
     windows_begun: int = 0
-    is_stopping: bool = False
+    stops: int = 0
     files: list[WrittenFile] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     sampling_started: float = 0.0
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody asked for an end."""
+        return self.stops > 0 or self.is_stopped()
 
     @property
     def total_windows(self) -> int:
@@ -62,49 +77,67 @@ class Session:
         self.sampling_started = time.monotonic()
 
     def stop(self) -> None:
-        """Ask for an end before the next window."""
-        self.is_stopping = True
+        """Ask for an end, of sampling before its next window, of writing after the frame it is at."""
+        self.stops += 1
 
-    def keep_going(self, step: int, estimate: torch.Tensor | None) -> bool:
-        """Asked by the adapter before each window."""
-        if self.is_stopping:
-            return False
+    def before_window(self, step: int, done: int, total: int, denoised: torch.Tensor | None = None) -> None:
+        """To be called when `done` of a step's `total` windows are computed, before each and after the last.
+
+        Raises SamplingStoppedError where an end was asked for and there is a window to come.
+        """
         self.step = step
-        self.on_window(self, estimate)
+        if done == total:
+            return
+        if self.is_stopping:
+            raise SamplingStoppedError
+        self.on_window(self, denoised)
         self.windows_begun += 1
-        return True
+
+    def check_output(self, folder: Path) -> None:
+        """MediaError where `write` could not write below `folder`; to be asked before sampling."""
+        check_request_id(self.plan.parameters.output.request_id)
+        output_folder(folder)
 
     def write(
-        self, frames: Iterable[Image.Image], folder: Path, infotext: str, options: WriterOptions | None = None
+        self,
+        frames: Iterable[Image.Image],
+        folder: Path,
+        infotext: str,
+        options: WriterOptions | None = None,
+        *,
+        saves_frames: bool = True,
     ) -> list[WrittenFile]:
-        """Write the video, and what was generated beyond it as PNGs, below `folder`.
+        """Write the clip below `folder` in the plan's formats, and what was generated beyond it as PNGs.
 
         `frames` are all generated ones in order, taken one at a time. Where they raise, what came is written
-        and in `files`, and the exception goes on. Raises MediaError.
+        and in `files`, and the exception goes on; after `stop()` no more are taken. `saves_frames`: false
+        where the host saves frames by itself. Raises MediaError.
         """
-        generated = iter(frames)
-        output = self.plan.parameters.output
+        plan, output = self.plan, self.plan.parameters.output
+        formats = [each for each in plan.written_formats if saves_frames or not each.holds_every_frame]
+        beyond = plan.extra_frames if saves_frames else ()
         with reserved_stem(folder, self.seed, output.request_id) as stem:
-            played = in_order(_first(generated, self.plan.video_frames), self.plan.played_frames)
             write_animation(
-                played,
+                self._until_stopped(frames),
                 stem,
-                self.plan.formats,
-                fps=self.plan.fps,
+                [each.name for each in formats],
+                fps=plan.fps,
+                playback=Playback(plan.played_frames, beyond),
                 loop_count=output.loop_number,
                 infotext=infotext,
                 options=options,
                 report=self.files.append,
             )
-            if self.plan.extra_frames and not self.is_stopping:
-                beyond = stem.with_name(f"{stem.name}-beyond")
-                write_animation(
-                    generated, beyond, ["PNG"], fps=self.plan.fps, infotext=infotext, report=self.files.append
-                )
         return self.files
 
+    def _until_stopped(self, frames: Iterable[Image.Image]) -> Iterator[Image.Image]:
+        """`frames`, up to a stop that comes while they are made."""
+        stops = self.stops
+        for number, frame in enumerate(frames, 1):
+            yield frame
+            if self.stops > stops and number < self.plan.num_frames:
+                raise WritingStoppedError(f"Stopped after {number} of {self.plan.num_frames} frames.")
 
-def _first(frames: Iterator[Image.Image], count: int) -> Iterator[Image.Image]:
-    """The first frames, leaving the iterator at the next one."""
-    for _, frame in zip(range(count), frames, strict=False):
-        yield frame
+
+class WritingStoppedError(MediaError):
+    """Writing was asked to stop; the files hold the frames that were ready."""

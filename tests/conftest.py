@@ -1,28 +1,38 @@
+"""Models of the embedded one's shape with random weights, for all rooms that need one.
+
+Imported when they are asked for: the engine's own tests run without diffusers.
+"""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 
-from standalone import Animator
-from tests.hosts.diffusers.stand_in import write_checkpoint, write_module
-
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
+    from tests.hosts.diffusers.stand_in import write_checkpoint
+
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="session")
 def module_file(tmp_path_factory) -> Path:
+    from tests.hosts.diffusers.stand_in import write_module
+
     return write_module(tmp_path_factory.mktemp("motion") / "stand_in.safetensors")
 
 
 @pytest.fixture(scope="session")
-def animator(checkpoint, module_file) -> Animator:
+def animator(checkpoint, module_file):
+    from standalone import Animator
+
     return Animator(checkpoint=checkpoint, motion_module=module_file)
 
 
 @pytest.fixture(scope="session")
-def still_animator(checkpoint) -> Animator:
+def still_animator(checkpoint):
+    from standalone import Animator
+
     return Animator(checkpoint=checkpoint, motion_module="none")

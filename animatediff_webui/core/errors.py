@@ -19,5 +19,9 @@ class PromptTravelError(UserError):
     """A prompt schedule is malformed; the message names the line."""
 
 
+class LoraTagError(UserError):
+    """A LoRA tag of a prompt cannot be read."""
+
+
 class InfotextError(UserError):
     """The animation's field of an infotext cannot be read."""

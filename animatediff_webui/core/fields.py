@@ -34,9 +34,8 @@ class Kind(Enum):
 class Field:
     """One row of the parameter table.
 
-    `attribute` is where the value lives in `Parameters`, e.g. "context.overlap". Where `default` is None,
-    `fallback` is what a slider shows: the value in use when nothing better is known. `above` is a bound that
-    is itself not allowed. `aliases` and `old_values` are older spellings of key and value. Values of
+    `attribute` is where the value lives in `Parameters`, e.g. "context.overlap". `above` is a bound that is
+    itself not allowed. `aliases` and `old_values` are older spellings of key and value. Values of
     `private` fields stay out of infotexts.
     """
 
@@ -47,7 +46,6 @@ class Field:
     group: str
     help: str
     default: Value
-    fallback: int | float | None = None
     minimum: int | float | None = None
     above: float | None = None
     maximum: int | float | None = None
@@ -84,7 +82,9 @@ class Field:
             return f" from {self.minimum} to {self.maximum}"
         if self.minimum is not None:
             return f" of {self.minimum} or more"
-        return "" if self.above is None else f" above {self.above:g}"
+        if self.above is None:
+            return ""
+        return f" above {self.above:g}" + (f", at most {self.maximum}" if self.maximum is not None else "")
 
     @property
     def _listed(self) -> str:
@@ -95,7 +95,7 @@ class Field:
 
         Raises ParameterError, naming the key, the value and what is allowed.
         """
-        if raw is None or (raw == "" and self.kind in _EMPTY_IS_MISSING):
+        if raw is None or (isinstance(raw, str) and not raw and self.kind in _EMPTY_IS_MISSING):
             return self.default
         return _READERS[self.kind](self, raw)
 
@@ -138,8 +138,17 @@ class Field:
 
 def shown(value: object) -> str:
     """`value` for a message: its repr, cut where a picture or a novel was sent."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
+        return f"a {type(value).__name__} too large to show"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def shown_key(key: str) -> str:
+    """A parameter's name for a message: cut, and without what no UTF-8 can say, such as half a character."""
+    text = key if len(key) <= 80 else key[:77] + "..."
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _number(text: str) -> int | float | str:
@@ -207,11 +216,14 @@ def _read_image(field: Field, raw: object) -> Image.Image:
 
 def _read_choice(field: Field, raw: object) -> str | int:
     if isinstance(raw, bool):
-        raw = dict(field.old_values).get(raw, raw)
+        old_values = dict(field.old_values)
+        if raw not in old_values:
+            raise field.refuse(raw)
+        raw = old_values[raw]
     for choice in field.choices:
         if isinstance(raw, str) and str(choice).lower() == raw.strip().lower():
             return choice
-        if isinstance(choice, int) and not isinstance(raw, bool) and raw == choice:
+        if isinstance(choice, int) and isinstance(raw, (int, float)) and raw == choice:
             return choice
     raise field.refuse(raw)
 

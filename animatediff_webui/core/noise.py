@@ -30,21 +30,23 @@ def frame_noise(seeds: Sequence[int], shape: Sequence[int]) -> torch.Tensor:
     return noise
 
 
-def free_noise_order(num_frames: int, window_size: int, stride: int, seed: int) -> tuple[int, ...]:
+def free_noise_order(num_frames: int, window_size: int, window_hop: int, seed: int) -> tuple[int, ...]:
     """For each frame, which of the first `window_size` frames gives its noise (FreeNoise, arXiv 2310.15169).
 
-    The first window keeps its own noise; from there on, every `stride` frames repeat, in shuffled order, the
-    noise of the `stride` frames one window earlier. So every window that starts at a multiple of `stride`
-    holds the very same noise, in another order. `stride` is how far the windows are apart, window size less
-    overlap. A longer clip begins like a shorter one. Use as `noise[list(order)]`.
+    The first window keeps its own noise; from there on, every `window_hop` frames repeat, in shuffled order,
+    the noise of as many frames one window earlier. So every window that starts at a multiple of the hop holds
+    the very same noise, in another order. The hop is how far windows are apart: window size less overlap. A
+    longer clip begins like a shorter one. Use as `noise[list(order)]`.
     """
-    if not 1 <= stride <= window_size:
-        raise ValueError(f"Expected a stride from 1 to the window size ({window_size}), found {stride}.")
+    if not 1 <= window_hop <= window_size:
+        raise ValueError(
+            f"Expected a window hop from 1 to the window size ({window_size}), found {window_hop}."
+        )
     shuffle = random.Random(seed).shuffle
     order = list(range(window_size))
     while len(order) < num_frames:
         start = len(order) - window_size
-        block = order[start : start + stride]
+        block = order[start : start + window_hop]
         shuffle(block)
         order += block
     return tuple(order[:num_frames])

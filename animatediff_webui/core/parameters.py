@@ -14,8 +14,14 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from PIL import Image
 
 from .errors import ParameterError, UnsupportedError
-from .fields import Field, Kind, Value, shown
+from .fields import Field, Kind, Value, shown, shown_key
+from .formats import FORMATS, format_names
+from .frame_rate import MAX_FPS
+from .freeinit import FILTERS
 from .image import encode_image
+from .loops import LOOPS
+from .prompt_travel import BLENDINGS, EASINGS
+from .windows import FUSE_WEIGHTS, SCHEDULERS
 
 __all__ = [
     "FIELDS",
@@ -42,24 +48,24 @@ __all__ = [
     "to_api",
 ]
 
-ClosedLoop: TypeAlias = Literal["N", "R-P", "R+P", "A", "Seamless"]
-Scheduler: TypeAlias = Literal["uniform", "standard static", "looped uniform", "batched"]
-FuseWeights: TypeAlias = Literal["flat", "pyramid", "overlap-linear"]
-Blending: TypeAlias = Literal["slerp", "linear"]
-Easing: TypeAlias = Literal["linear", "hold", "ease in-out"]
-FilterKind: TypeAlias = Literal["butterworth", "gaussian", "ideal", "box"]
 InterpolationMethod: TypeAlias = Literal["Off", "FILM", "Motion-compensated"]
-Format: TypeAlias = Literal[
-    "GIF", "MP4", "WEBP", "WEBM", "PNG", "TXT", "Frame", "APNG", "AVIF", "MOV"
-]  # fmt: skip
-COMPANION_FORMATS = ("PNG", "TXT", "Frame")
+
+MAX_FRAMES = 100_000
+"""Of a clip: more than an hour of video, and few enough to plan in a second."""
+MAX_CONTEXT_LENGTH = 1024
+"""Far above what any motion module can see at once; each module has its own, lower limit."""
+MAX_STRIDE = 16
+"""Levels of windows; at the last, they take every 32,768th frame."""
+MAX_LOOPS = 65_535
+"""What a GIF can say."""
+MAX_INTERPOLATION = 100
 
 
 @dataclass(frozen=True)
 class Output:
     """What is written."""
 
-    formats: tuple[Format, ...] = ("GIF", "PNG")
+    formats: tuple[str, ...] = ("GIF", "PNG")
     fps: float | None = None
     loop_number: int = 0
     reverse: tuple[int, ...] = ()
@@ -73,17 +79,17 @@ class Context:
     batch_size: int | None = None
     stride: int = 1
     overlap: int = -1
-    closed_loop: ClosedLoop = "R-P"
-    scheduler: Scheduler = "uniform"
-    fuse: FuseWeights = "pyramid"
+    closed_loop: str = "R-P"
+    scheduler: str = "uniform"
+    fuse: str = "pyramid"
 
 
 @dataclass(frozen=True)
 class PromptTravel:
     """How prompts turn into one another."""
 
-    blend: Blending = "slerp"
-    easing: Easing = "linear"
+    blend: str = "slerp"
+    easing: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class FreeInit:
     """FreeInit (arXiv 2312.07537)."""
 
     enable: bool = False
-    filter: FilterKind = "butterworth"
+    filter: str = "butterworth"
     spatial_stop: float = 0.25
     temporal_stop: float = 0.25
     iterations: int = 3
@@ -173,45 +179,45 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "format", "output.formats", "Save", Kind.CHOICES, "Output",
         "What is written. PNG adds the frames, TXT the infotext, Frame returns the frames through the API.",
-        choices=get_args(Format), aliases=("formats",),
+        choices=tuple(FORMATS), aliases=("formats",),
     ),
     _row(
         "video_length", "video_length", "Number of frames", Kind.INTEGER, "Animation",
         "0: as many as the source video has, else the context batch size. Below the context batch size, as "
         "many as that are generated, and the first ones make the video.",
-        minimum=0, aliases=("num_frames", "number_of_frames"),
+        minimum=0, maximum=MAX_FRAMES, aliases=("num_frames", "number_of_frames"),
     ),
     _row(
         "fps", "output.fps", "FPS", Kind.NUMBER, "Output",
         "Frames per second of the output. Empty: those of the source video, else 8.",
-        above=0.0, fallback=8.0,
+        above=0.0, maximum=MAX_FPS,
     ),
     _row(
         "loop_number", "output.loop_number", "Display loop number", Kind.INTEGER, "Output",
         "How often a GIF, WEBP or APNG plays. 0: for ever.",
-        minimum=0,
+        minimum=0, maximum=MAX_LOOPS,
     ),
     _row(
         "closed_loop", "context.closed_loop", "Closed loop", Kind.CHOICE, "Context windows",
         "N: none. R-P: windows may wrap round the end. R+P: prompts loop too. A: windows wrap everywhere, "
         "and short clips play forth and back. Seamless: no end at all, at any length.",
-        choices=get_args(ClosedLoop), old_values=((True, "A"), (False, "N")),
+        choices=tuple(LOOPS), old_values=((True, "A"), (False, "N")),
     ),
     _row(
         "batch_size", "context.batch_size", "Context batch size", Kind.INTEGER, "Context windows",
         "How many frames the motion module sees at once. Empty: as many as it was trained on, 16 for most "
         "and 8 for HotShot-XL.",
-        minimum=1, fallback=16, aliases=("context_batch_size", "context_length"),
+        minimum=1, maximum=MAX_CONTEXT_LENGTH, aliases=("context_batch_size", "context_length"),
     ),
     _row(
         "stride", "context.stride", "Stride", Kind.INTEGER, "Context windows",
         "Ties far frames together: windows also take every 2nd, 4th, ... frame, at most this many levels.",
-        minimum=1, aliases=("context_stride",),
+        minimum=1, maximum=MAX_STRIDE, aliases=("context_stride",),
     ),
     _row(
         "overlap", "context.overlap", "Overlap", Kind.INTEGER, "Context windows",
         "How many frames neighbouring windows share. -1: a quarter of the context batch size.",
-        minimum=-1, aliases=("context_overlap",),
+        minimum=-1, maximum=MAX_CONTEXT_LENGTH - 1, aliases=("context_overlap",),
     ),
     _row(
         "interp", "interpolation.method", "Frame interpolation", Kind.CHOICE, "Output",
@@ -221,7 +227,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "interp_x", "interpolation.factor", "Interp X", Kind.INTEGER, "Output",
         "Each generated frame is replaced by this many.",
-        minimum=1,
+        minimum=1, maximum=MAX_INTERPOLATION,
     ),
     _row(
         "video_source", "source.video", "Video source", Kind.PATH, "Sources",
@@ -275,7 +281,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "freeinit_filter", "freeinit.filter", "Filter", Kind.CHOICE, "FreeInit",
         "The shape of the low-pass filter.",
-        choices=get_args(FilterKind),
+        choices=tuple(FILTERS),
     ),
     _row(
         "freeinit_ds", "freeinit.spatial_stop", "Spatial stop frequency", Kind.NUMBER, "FreeInit",
@@ -301,23 +307,23 @@ FIELDS: tuple[Field, ...] = (
         "context_scheduler", "context.scheduler", "Window scheduler", Kind.CHOICE, "Context windows",
         "uniform: windows move from step to step. standard static: they stay. looped uniform: they always "
         "wrap. batched: no overlap, fastest, cuts show.",
-        choices=get_args(Scheduler),
+        choices=tuple(SCHEDULERS),
     ),
     _row(
         "context_fuse", "context.fuse", "Fuse weights", Kind.CHOICE, "Context windows",
         "How overlapping windows are averaged: flat, pyramid (the middle counts most), overlap-linear (only "
         "the overlap fades).",
-        choices=get_args(FuseWeights),
+        choices=tuple(FUSE_WEIGHTS),
     ),
     _row(
         "prompt_blend", "travel.blend", "Prompt blending", Kind.CHOICE, "Prompt travel",
         "How the embeddings of two keyframes are mixed.",
-        choices=get_args(Blending),
+        choices=tuple(BLENDINGS),
     ),
     _row(
         "prompt_easing", "travel.easing", "Prompt easing", Kind.CHOICE, "Prompt travel",
         "linear: evenly. hold: jumps at each keyframe. ease in-out: slow at both keyframes.",
-        choices=get_args(Easing),
+        choices=tuple(EASINGS),
     ),
     _row(
         "freenoise", "freenoise", "FreeNoise", Kind.BOOL, "Noise",
@@ -354,7 +360,9 @@ def parse_parameters(raw: object = None, *, defaults: Parameters = _DEFAULTS) ->
     for key, value in _items(raw):
         field = FIELD_BY_NAME.get(key)
         if field is None:
-            raise ParameterError(f"{key} is no parameter of AnimateDiff; there are: {', '.join(_names())}.")
+            raise ParameterError(
+                f"{shown_key(key)} is no parameter of AnimateDiff; there are: {', '.join(_names())}."
+            )
         if field.name in values:
             raise ParameterError(f"{field.name} is given twice: give it once.")
         values[field.name] = field.read(value) if value is not None else _get(defaults, field.attribute)
@@ -466,9 +474,10 @@ def _set(whole: Any, path: list[str], value: Value) -> Any:
 
 
 def _check_formats(formats: Sequence[str]) -> None:
-    if all(name in COMPANION_FORMATS for name in formats):
-        videos = ", ".join(name for name in get_args(Format) if name not in COMPANION_FORMATS)
+    if not any(FORMATS[name].is_animation for name in formats):
+        animations = format_names(row for row in FORMATS.values() if row.is_animation)
+        companions = format_names(row for row in FORMATS.values() if not row.is_animation)
         raise ParameterError(
-            f"format is {list(formats)}, but must hold at least one of {videos}; "
-            f"{', '.join(COMPANION_FORMATS)} only go beside them."
+            f"format is {list(formats)}, but must hold at least one of {animations}; {companions} only go "
+            "beside them."
         )

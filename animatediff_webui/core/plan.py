@@ -7,11 +7,14 @@ from fractions import Fraction
 from typing import Protocol
 
 from .errors import ParameterError
+from .formats import FORMATS, Format, format_names
+from .frame_rate import exact_fps
 from .frames import PING_PONG, ordered_frames
+from .loops import LOOPS
 from .noise import free_noise_order
 from .parameters import Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
-from .windows import ContextLayout, Window, build_windows
+from .windows import ContextLayout, Window, build_spans, build_windows
 
 DEFAULT_FPS = 8.0
 DEFAULT_WINDOW = 16
@@ -46,7 +49,7 @@ class Plan:
     parameters: Parameters
     num_frames: int
     video_frames: int
-    fps: float | Fraction
+    fps: Fraction
     layout: ContextLayout
     prompt_track: PromptTrack
     negative_prompt_track: PromptTrack
@@ -59,9 +62,19 @@ class Plan:
         return min(self.layout.window_size, self.num_frames)
 
     @property
-    def formats(self) -> tuple[str, ...]:
-        """What to write, in the order asked for."""
-        return self.parameters.output.formats
+    def formats(self) -> tuple[Format, ...]:
+        """What was asked for, in that order."""
+        return tuple(FORMATS[name] for name in self.parameters.output.formats)
+
+    @property
+    def written_formats(self) -> tuple[Format, ...]:
+        """What is written to files, in the order asked for."""
+        return tuple(each for each in self.formats if each.is_file)
+
+    @property
+    def returns_frames(self) -> bool:
+        """Whether an API client gets the frames, too."""
+        return any(not each.is_file for each in self.formats)
 
     @property
     def extra_frames(self) -> tuple[int, ...]:
@@ -82,8 +95,7 @@ class Plan:
         layout = self.layout
         if not self.parameters.freenoise or layout.is_single:
             return tuple(range(self.num_frames))
-        hop = layout.window_size - layout.overlap
-        return free_noise_order(self.num_frames, layout.window_size, hop, seed)
+        return free_noise_order(self.num_frames, layout.window_size, layout.window_hop, seed)
 
     def steps_per_iteration(self, num_steps: int) -> tuple[int, ...]:
         """Sampling steps of each pass over the clip: one, or FreeInit's, which grow with fast sampling."""
@@ -97,9 +109,14 @@ class Plan:
 
     def cost(self, num_steps: int) -> PlanCost:
         """What `num_steps` sampling steps cost, for samplers that call the UNet once a step."""
-        per_step = [[len(window.frames) for window in self.windows(step)] for step in range(num_steps)]
-        passes = [lengths for steps in self.steps_per_iteration(num_steps) for lengths in per_step[:steps]]
-        return PlanCost(sum(map(len, passes)), sum(map(sum, passes)))
+        window_calls = frame_calls = 0
+        steps_per_pass = self.steps_per_iteration(num_steps)
+        for step in range(num_steps):
+            spans = build_spans(self.layout, step)
+            passes = sum(steps > step for steps in steps_per_pass)
+            window_calls += passes * len(spans)
+            frame_calls += passes * sum(span.length for span in spans)
+        return PlanCost(window_calls, frame_calls)
 
     def __str__(self) -> str:
         return format_plan(self)
@@ -122,15 +139,16 @@ def build_plan(
     window_size = _window_size(parameters, module)
     video_frames, num_frames, notes = _frame_counts(parameters, window_size, source_frames)
     layout = _layout(parameters, num_frames, window_size)
-    fps = parameters.output.fps or source_fps or DEFAULT_FPS
-    closed_loop = parameters.context.closed_loop
-    looping = ("Seamless",) if layout.is_single else ("Seamless", "R+P", "A")
-    looped, easing = closed_loop in looping, parameters.travel.easing
+    fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
+    _check_formats(parameters, fps)
+    loop = layout.loop
+    looped = loop.prompt_always_loops if layout.is_single else loop.prompt_loops
+    easing = parameters.travel.easing
     tracks = [
         parse_prompt_travel(text, video_frames, fps, looped, easing=easing).extended(num_frames)
         for text in (prompt, negative_prompt)
     ]
-    ping_pong = PING_PONG if closed_loop == "A" and layout.is_single else ()
+    ping_pong = PING_PONG if loop.returns_in_one_window and layout.is_single else ()
     return Plan(
         parameters=parameters,
         num_frames=num_frames,
@@ -151,7 +169,7 @@ def format_plan(plan: Plan, num_steps: int = 20, drawn_steps: int = 4) -> str:
     rows = [
         ("Frames", f"{plan.num_frames} generated, {len(plan.played_frames)} played"),
         ("Speed", f"{float(plan.fps):g} fps, {plan.duration:g} s"),
-        ("Save", ", ".join(plan.formats)),
+        ("Save", format_names(plan.formats)),
         ("Windows", f"{plan.context_length} frames, overlap {layout.overlap}, {layout.scheduler}"),
         ("Fuse", layout.fuse),
         ("Loop", layout.closed_loop),
@@ -176,6 +194,16 @@ def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
             "motion module can see at once; for a longer clip raise video_length."
         )
     return asked or module.trained_frames
+
+
+def _check_formats(parameters: Parameters, fps: Fraction) -> None:
+    """ParameterError where a format cannot show a frame for as long as the rate asks for."""
+    for each in (FORMATS[name] for name in parameters.output.formats):
+        if 1 / fps > each.longest_frame:
+            raise ParameterError(
+                f"fps is {float(fps):g}, but {each.name} shows a frame for at most {each.longest_frame:g} "
+                "seconds: use a higher fps, or another format."
+            )
 
 
 def _layout(parameters: Parameters, num_frames: int, window_size: int) -> ContextLayout:
@@ -203,7 +231,7 @@ def _frame_counts(
     notes: list[str] = []
     if video_frames < asked:
         notes.append(f"{asked} frames were asked for, but the source has {source_frames}: so many are made.")
-    if parameters.context.closed_loop == "Seamless":
+    if LOOPS[parameters.context.closed_loop].rotates:
         return video_frames, video_frames, tuple(notes)
     num_frames = max(video_frames, min(window_size, source_frames or window_size))
     if num_frames > video_frames:

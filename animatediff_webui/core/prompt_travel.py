@@ -22,36 +22,29 @@ import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import PromptTravelError
+from .errors import LoraTagError, PromptTravelError
+from .lora_tags import LoraTag, take_lora_tags
 
 if TYPE_CHECKING:
     import torch
 
-    from .parameters import Blending, Easing
-
-_POSITION = r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9}(?=\s*[%s]))?)\s*(?P<unit>[%s]?)"
-_KEYFRAME_LINE = re.compile(rf"\s*(?P<position>{_POSITION})\s*:(?P<text>.*)")
-_JSON_START = re.compile(rf'\s*\{{?\s*"\s*{_POSITION}\s*"\s*:\s*"')
+# Each run of blanks can be matched in one way alone: a prompt may be as long as its sender likes, and must
+# not take time by the square of that.
+_POSITION = r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9}(?=\s*[%s]))?)(?:\s*(?P<unit>[%s]))?"
+_KEYFRAME_LINE = re.compile(rf"(?P<position>{_POSITION})\s*:(?P<text>.*)")
+_JSON_KEY = re.compile(rf'"\s*{_POSITION}\s*"\s*:\s*"')
 _JSON_STRING = r'"((?:\\.|[^"\\])*)"'
-_JSON_ENTRY = re.compile(rf"\s*{_JSON_STRING}\s*:\s*{_JSON_STRING}\s*(,?)", re.S)
-_LORA_TAG = re.compile(r"\s*<(?:lora|lyco):(?P<name>[^:<>]+)(?::(?P<rest>[^<>]*))?>", re.I)
+_JSON_ENTRY = re.compile(rf"{_JSON_STRING}\s*:\s*{_JSON_STRING}\s*(,?)", re.S)
+_GAPS = re.compile(r"[ \t]+(?=,)|(?<=,)(?:[ \t]*,)+|[ \t]+(?=[ \t])")
 _NO_COMMA_AFTER = re.compile(r"\b(?:BREAK|AND)$")
 _NO_COMMA_BEFORE = re.compile(r"(?:BREAK|AND)\b")
+_LONGEST_WORD = len(" BREAK")
 SLERP_THRESHOLD = 0.9995
-
-
-@dataclass(frozen=True)
-class LoraTag:
-    """A `<lora:name:strength>` of a keyframe; `text` is the tag as written."""
-
-    name: str
-    strength: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -133,24 +126,46 @@ class _Entry:
     line: int
 
 
+@dataclass(frozen=True)
+class _Schedule:
+    """A text taken apart: lines for all frames before and after the keyframes, and those."""
+
+    entries: Sequence[_Entry] = ()
+    head: Sequence[str] = ()
+    tail: Sequence[str] = ()
+
+
 def parse_prompt_travel(
     text: str,
     num_frames: int,
     fps: float | Fraction = 8.0,
     looped: bool = False,
     *,
-    easing: Easing = "linear",
+    easing: str = "linear",
 ) -> PromptTrack:
     """The track of a prompt over `num_frames` frames; `looped` blends the last keyframe into the first.
 
     Raises PromptTravelError, naming the line.
     """
-    head, entries, tail = _split_json(text) if _JSON_START.match(text) else _split_lines(text)
-    if not entries:
+    body = text.lstrip()
+    schedule = _split_json(text) if _JSON_KEY.match(body.removeprefix("{").lstrip()) else _split_lines(text)
+    if not schedule.entries:
         return PromptTrack(text, (text,), (Keyframe(0, 0, 1),), (Blend(0, 0, 0.0),) * num_frames)
+    prompts, keyframes = _read_keyframes(schedule, num_frames, fps)
+    frames = [keyframe.frame for keyframe in keyframes]
+    ease = EASINGS[easing]
+    blends = tuple(_blend_at(frame, frames, num_frames, looped, ease) for frame in range(num_frames))
+    return PromptTrack(text, prompts, keyframes, blends)
+
+
+def _read_keyframes(
+    schedule: _Schedule, num_frames: int, fps: float | Fraction
+) -> tuple[tuple[str, ...], tuple[Keyframe, ...]]:
+    """The distinct prompts, and the keyframes that name them."""
+    head, tail = _join(*schedule.head), _join(*schedule.tail)
     indices: dict[str, int] = {}
     keyframes: list[Keyframe] = []
-    for entry in entries:
+    for entry in schedule.entries:
         frame = _frame_index(entry, num_frames, fps)
         if keyframes and frame <= keyframes[-1].frame:
             raise PromptTravelError(
@@ -158,19 +173,15 @@ def parse_prompt_travel(
                 f"{keyframes[-1].frame}: sort the keyframes, one per frame{_hint(entry)}."
             )
         prompt, loras = _without_loras(entry)
-        index = indices.setdefault(_join(*head, prompt, *tail), len(indices))
+        index = indices.setdefault(_join(head, prompt, tail), len(indices))
         keyframes.append(Keyframe(frame, index, entry.line, loras))
-    frames = [keyframe.frame for keyframe in keyframes]
-    blends = tuple(_blend_at(frame, frames, num_frames, looped, easing) for frame in range(num_frames))
-    return PromptTrack(text, tuple(indices), tuple(keyframes), blends)
+    return tuple(indices), tuple(keyframes)
 
 
-def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, how: Blending = "slerp") -> torch.Tensor:
+def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, blending: str = "slerp") -> torch.Tensor:
     """Per frame `f ...` the blend of the prompts' embeddings `p ...`: `(p n c)` of tokens or `(p c)` pooled.
 
-    "slerp" turns the whole embedding of a prompt, taken as one vector, where the angle is large enough;
-    "linear", and where the two are nearly parallel or opposite, is the weighted mean. A frame right on a
-    keyframe gets that keyframe's embedding unchanged.
+    `blending` is a name of `BLENDINGS`. A frame right on a keyframe gets that keyframe's embedding unchanged.
     """
     if len(embeddings) != len(track.prompts):
         raise ValueError(f"Expected embeddings of {len(track.prompts)} prompts, found {len(embeddings)}.")
@@ -179,16 +190,34 @@ def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, how: Blending
     left = flat[[blend.left for blend in blends]]
     right = flat[[blend.right for blend in blends]]
     position = flat.new_tensor([blend.position for blend in blends])[:, None]
-    from_left, from_right = 1 - position, position
-    if how == "slerp":
-        squares = left.square().sum(dim=1, keepdim=True) * right.square().sum(dim=1, keepdim=True)
-        cosine = (left * right).sum(dim=1, keepdim=True) / squares.sqrt().clamp_min(1e-12)
-        turns = cosine.abs() < SLERP_THRESHOLD
-        angle = cosine.clamp(-SLERP_THRESHOLD, SLERP_THRESHOLD).acos()
-        from_left = (from_left * angle).sin().div(angle.sin()).where(turns, from_left)
-        from_right = (from_right * angle).sin().div(angle.sin()).where(turns, from_right)
-    blended = from_left * left + from_right * right
+    blended = BLENDINGS[blending](left, right, position)
     return blended.reshape(-1, *embeddings.shape[1:]).to(embeddings.dtype)
+
+
+def _lerp(left: torch.Tensor, right: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """The weighted mean."""
+    return (1 - position) * left + position * right
+
+
+def _slerp(left: torch.Tensor, right: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """A turn of the whole embedding, taken as one vector; the weighted mean where two are nearly parallel.
+
+    (Shoemake, Animating rotation with quaternion curves, 1985.)
+    """
+    squares = left.square().sum(dim=1, keepdim=True) * right.square().sum(dim=1, keepdim=True)
+    cosine = (left * right).sum(dim=1, keepdim=True) / squares.sqrt().clamp_min(1e-12)
+    turns = cosine.abs() < SLERP_THRESHOLD
+    angle = cosine.clamp(-SLERP_THRESHOLD, SLERP_THRESHOLD).acos()
+    from_left = ((1 - position) * angle).sin().div(angle.sin()).where(turns, 1 - position)
+    from_right = (position * angle).sin().div(angle.sin()).where(turns, position)
+    return from_left * left + from_right * right
+
+
+BLENDINGS: Mapping[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "slerp": _slerp,
+    "linear": _lerp,
+}
+"""How two embeddings `f c` are mixed at positions `f 1`, 0 being all left and 1 all right."""
 
 
 def pad_embeddings(embeddings: Sequence[torch.Tensor], empty_chunk: torch.Tensor) -> torch.Tensor:
@@ -213,46 +242,56 @@ def pad_embeddings(embeddings: Sequence[torch.Tensor], empty_chunk: torch.Tensor
     return padded
 
 
-def _split_lines(text: str) -> tuple[list[str], list[_Entry], list[str]]:
-    """Head lines, keyframes and tail lines of a schedule written line by line."""
+def _split_lines(text: str) -> _Schedule:
+    """A schedule written line by line."""
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    matches = {number: found for number, line in lines if (found := _KEYFRAME_LINE.fullmatch(line))}
+    matches = {number: match for number, line in lines if (match := _KEYFRAME_LINE.fullmatch(line))}
     if len(matches) == 1 and next(iter(matches.values()))["text"][:1].isdigit():
         matches = {}
     if not matches:
-        return [], [], []
-    head = [line for number, line in lines if number < min(matches)]
-    tail = [(number, line) for number, line in lines if number > min(matches) and number not in matches]
-    if tail and tail[0][0] < max(matches):
-        number = next(number for number in matches if number > tail[0][0])
+        return _Schedule()
+    first, last = min(matches), max(matches)
+    others = [(number, line) for number, line in lines if number not in matches]
+    tail = [(number, line) for number, line in others if number > first]
+    if tail and tail[0][0] < last:
+        late = next(number for number in matches if number > tail[0][0])
         raise PromptTravelError(
-            f"Line {number}: keyframe {matches[number]['position']} follows line {tail[0][0]}, which is no "
+            f"Line {late}: keyframe {matches[late]['position']} follows line {tail[0][0]}, which is no "
             "keyframe: put text for all frames before the first or after the last keyframe."
         )
-    entries = [_Entry(found["position"], found["text"].strip(), number) for number, found in matches.items()]
-    return head, entries, [line for _, line in tail]
+    entries = [_Entry(match["position"], match["text"].strip(), number) for number, match in matches.items()]
+    head = [line for number, line in others if number < first]
+    return _Schedule(entries, head, [line for _, line in tail])
 
 
-def _split_json(text: str) -> tuple[list[str], list[_Entry], list[str]]:
-    """The keyframes of a schedule written as `"0": "text", "8": "text"`, with or without braces."""
+def _split_json(text: str) -> _Schedule:
+    """A schedule written as `"0": "text", "8": "text"`, with or without braces."""
     body = text.rstrip()
     if body.lstrip().startswith("{"):
         body = body.replace("{", " ", 1).removesuffix("}").rstrip()
     entries: list[_Entry] = []
-    at, comma = 0, True
+    line, at, comma = 1, 0, True
     while at < len(body):
-        found = _JSON_ENTRY.match(body, at)
-        start = at + len(body[at:]) - len(body[at:].lstrip())
-        line = body.count("\n", 0, start) + 1
-        if found is None or not comma:
+        start = _skip_blanks(body, at)
+        line += body.count("\n", at, start)
+        match = _JSON_ENTRY.match(body, start)
+        if match is None or not comma:
             raise PromptTravelError(
                 f'Line {line}: expected an entry such as "8": "text", separated by commas, found '
                 f"{body[start : start + 30]!r}."
             )
-        position, text = (_unescaped(part, line).strip() for part in found.group(1, 2))
-        entries.append(_Entry(position, text, line))
-        comma, at = bool(found[3]), found.end()
-    return [], entries, []
+        position, prompt = (_unescaped(part, line).strip() for part in match.group(1, 2))
+        entries.append(_Entry(position, prompt, line))
+        comma, at = bool(match[3]), match.end()
+        line += body.count("\n", start, at)
+    return _Schedule(entries)
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    """Where the next character that is no blank stands."""
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
 
 
 def _unescaped(text: str, line: int) -> str:
@@ -266,15 +305,15 @@ def _unescaped(text: str, line: int) -> str:
 
 def _frame_index(entry: _Entry, num_frames: int, fps: float | Fraction) -> int:
     """The frame that a keyframe's position means; halves round up."""
-    found = re.fullmatch(_POSITION, entry.position)
-    if found is None:
+    match = re.fullmatch(_POSITION, entry.position)
+    if match is None:
         raise PromptTravelError(
             f'Line {entry.line}: {entry.position!r} is no keyframe: use "8", "50%" or "1.5s".'
         )
-    number, last = Fraction(found["number"]), num_frames - 1
-    if found["unit"] == "%":
+    number, last = Fraction(match["number"]), num_frames - 1
+    if match["unit"] == "%":
         number = number * last / 100
-    elif found["unit"] == "s":
+    elif match["unit"] == "s":
         number = number * Fraction(fps)
     frame = math.floor(number + Fraction(1, 2))
     if frame > last:
@@ -298,39 +337,33 @@ def _hint(entry: _Entry) -> str:
 
 def _without_loras(entry: _Entry) -> tuple[str, tuple[LoraTag, ...]]:
     """The text without its LoRA tags, and the tags."""
-    tags = tuple(_lora_tag(found, entry.line) for found in _LORA_TAG.finditer(entry.text))
-    return _LORA_TAG.sub("", entry.text).lstrip(", ") if tags else entry.text, tags
-
-
-def _lora_tag(found: re.Match[str], line: int) -> LoraTag:
-    """A tag; of `<lora:name:te:unet>`, the last number is the strength in the UNet, which is what travels."""
-    numbers = [part for part in (found["rest"] or "1").split(":") if "=" not in part]
-    named = dict(part.split("=", 1) for part in (found["rest"] or "").split(":") if "=" in part)
-    text = named.get("unet") or named.get("te") or (numbers[1] if len(numbers) > 1 else (numbers or ["1"])[0])
     try:
-        strength = float(text)
-    except ValueError:
-        strength = math.nan
-    if not math.isfinite(strength):
-        raise PromptTravelError(
-            f"Line {line}: {found[0].strip()} has the strength {text!r}, but it must be a number: write "
-            f"<lora:{found['name']}:0.8>."
-        )
-    return LoraTag(found["name"].strip(), strength, found[0].strip())
+        text, tags = take_lora_tags(entry.text)
+    except LoraTagError as error:
+        raise PromptTravelError(f"Line {entry.line}: {error}") from error
+    return close_gaps(text) if tags else entry.text, tags
+
+
+def close_gaps(prompt: str) -> str:
+    """A prompt from which words were cut: without doubled blanks and commas, and none at its ends."""
+    return _GAPS.sub("", prompt).strip(" \t,")
 
 
 def _join(*parts: str) -> str:
     """Parts joined by ", ", but with a space beside BREAK and AND, and without doubled commas."""
-    joined = ""
+    joined: list[str] = []
     for part in (part.strip().rstrip(",").rstrip() for part in parts):
         if joined and part:
-            words = _NO_COMMA_AFTER.search(joined) or _NO_COMMA_BEFORE.match(part)
-            joined += " " if words else ", "
-        joined += part
-    return joined
+            words = _NO_COMMA_AFTER.search(joined[-1][-_LONGEST_WORD:]) or _NO_COMMA_BEFORE.match(part)
+            joined.append(" " if words else ", ")
+        if part:
+            joined.append(part)
+    return "".join(joined)
 
 
-def _blend_at(frame: int, keyframes: Sequence[int], num_frames: int, looped: bool, easing: Easing) -> Blend:
+def _blend_at(
+    frame: int, keyframes: Sequence[int], num_frames: int, looped: bool, ease: Callable[[float], float]
+) -> Blend:
     """The two keyframes (by index) that `frame` lies between, and how far it is on its way."""
     before = bisect_right(keyframes, frame) - 1
     last = len(keyframes) - 1
@@ -342,10 +375,12 @@ def _blend_at(frame: int, keyframes: Sequence[int], num_frames: int, looped: boo
         return Blend(left, right, 0.0)
     length = (keyframes[right] - keyframes[left]) % num_frames
     position = ((frame - keyframes[left]) % num_frames) / length
-    return Blend(left, right, _eased(position, easing))
+    return Blend(left, right, ease(position))
 
 
-def _eased(position: float, easing: Easing) -> float:
-    if easing == "hold":
-        return 0.0
-    return position if easing == "linear" else position * position * (3 - 2 * position)
+EASINGS: Mapping[str, Callable[[float], float]] = {
+    "linear": lambda position: position,
+    "hold": lambda position: 0.0,
+    "ease in-out": lambda position: position * position * (3 - 2 * position),
+}
+"""The pace between two keyframes, from 0 at the left one to 1 at the right one."""

@@ -1,24 +1,24 @@
 """Context windows: which frames the motion module sees together in one step, and how windows become one clip.
 
-A clip longer than the motion module's context is denoised window by window; the windows' predictions are
-averaged per frame, with weights that sum to one. Everything here is plain integers, except `gather` and
-`fuse`, which take tensors.
+A clip longer than the context length is denoised window by window; the windows' predictions are averaged per
+frame, with weights that sum to one. Everything here is plain integers, except `gather` and `fuse`, which
+take tensors.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from . import loops
 
 if TYPE_CHECKING:
     import torch
 
-    from .parameters import ClosedLoop, FuseWeights, Scheduler
-
-Frames = tuple[int, ...]
+FrameIndices = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,26 @@ class Window:
     `weights` are normalised: over all windows of a step, each frame's weights sum to one.
     """
 
-    frames: Frames
+    frames: FrameIndices
     weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A window before it is spelled out: every `spacing`-th frame from `start` on, going round the clip."""
+
+    start: int
+    length: int
+    spacing: int = 1
+
+    def frames(self, num_frames: int) -> FrameIndices:
+        """The indices in a clip of `num_frames`."""
+        return tuple((self.start + index * self.spacing) % num_frames for index in range(self.length))
+
+    def wraps(self, num_frames: int) -> bool:
+        """Whether it goes round the end: its last frame then comes before its first."""
+        last = self.start + (self.length - 1) * self.spacing
+        return self.length > 1 and last % num_frames <= self.start % num_frames
 
 
 @dataclass(frozen=True)
@@ -43,9 +61,9 @@ class ContextLayout:
     window_size: int
     stride: int = 1
     overlap: int = 0
-    closed_loop: ClosedLoop = "N"
-    scheduler: Scheduler = "uniform"
-    fuse: FuseWeights = "flat"
+    closed_loop: str = loops.NONE.name
+    scheduler: str = "uniform"
+    fuse: str = "flat"
 
     def __post_init__(self) -> None:
         sizes = (self.num_frames, self.window_size, self.stride)
@@ -53,9 +71,19 @@ class ContextLayout:
             raise ValueError(f"Expected positive sizes and 0 <= overlap < window_size, found {self}.")
 
     @property
+    def loop(self) -> loops.Loop:
+        """What the loop mode means."""
+        return loops.LOOPS[self.closed_loop]
+
+    @property
+    def window_hop(self) -> int:
+        """Frames from one window's beginning to the next one's."""
+        return self.window_size - self.overlap
+
+    @property
     def is_circular(self) -> bool:
         """Whether windows wrap round the end everywhere, so that the clip has no end."""
-        return self.closed_loop in ("A", "Seamless") or self.scheduler == "looped uniform"
+        return self.loop.is_circular or SCHEDULERS[self.scheduler].is_circular
 
     @property
     def is_single(self) -> bool:
@@ -64,33 +92,21 @@ class ContextLayout:
 
 
 def build_windows(layout: ContextLayout, step: int) -> tuple[Window, ...]:
-    """The windows of one denoising step, with weights.
+    """The windows of one denoising step, with weights."""
+    return _weighted([span.frames(layout.num_frames) for span in build_spans(layout, step)], layout)
 
-    A seamless loop begins with its second step's rotation: the first one has a window's ends where the file
-    ends, and the first step decides most.
+
+def build_spans(layout: ContextLayout, step: int) -> list[Span]:
+    """The windows of one denoising step, without weights.
+
+    A loop that rotates begins with its second step's rotation: the first one has a window's ends where the
+    file ends, and the first step decides most.
     """
-    if layout.closed_loop == "Seamless":
+    if layout.loop.rotates:
         step += 1
     if layout.is_single:
-        frames = [rotated_frames(layout.num_frames, step if layout.closed_loop == "Seamless" else 0)]
-    else:
-        frames = SCHEDULERS[layout.scheduler](layout, step)
-    return _weighted(frames, layout)
-
-
-def rotated_frames(num_frames: int, step: int) -> Frames:
-    """All frames, beginning at the offset that the bit-reversed fraction of `step` gives.
-
-    This is what makes a loop seamless where one window holds the whole clip. The motion module knows frames
-    by their position in the window, so the frames at the window's two ends are the two it takes to be
-    farthest apart: that is the seam. Were the window the same in each step, frames N - 1 and 0 would be the
-    seam every time. Rotating it hands the seam to another pair in each step, and in all the other steps the
-    model sees the pair as neighbours and makes them fit. Bit-reversed offsets (0, 1/2, 1/4, 3/4, ...) spread
-    the seam evenly, however few steps there are, and visit N frames before any comes twice where N is a
-    power of two. No extra UNet call is made.
-    """
-    offset = _rotation(num_frames, step)
-    return tuple((offset + index) % num_frames for index in range(num_frames))
+        return [Span(_loop_offset(layout, step), layout.num_frames)]
+    return SCHEDULERS[layout.scheduler].spans(layout, step)
 
 
 def halving_fraction(step: int) -> float:
@@ -141,77 +157,97 @@ def fuse(
     return total.flatten(0, 1).to(dtype)
 
 
-def _uniform(layout: ContextLayout, step: int) -> list[Frames]:
+def _uniform(layout: ContextLayout, step: int) -> list[Span]:
     """AnimateDiff-CLI's scheduler: windows at spacings 1, 2, 4, ..., moved by a part of the clip per step.
 
-    A layout for "looped uniform" is circular whatever its loop mode says; that is all the difference. In
-    loop mode N only windows of neighbouring frames are kept from wrapping: wider spacings may wrap.
+    In a loop whose windows may not wrap, only windows of neighbouring frames are kept from it: wider spacings
+    may wrap.
     """
     num_frames, size = layout.num_frames, layout.window_size
     fraction = halving_fraction(step)
     pad = round(num_frames * fraction)
     end = num_frames + pad - (0 if layout.is_circular else layout.overlap)
-    may_wrap = layout.is_circular or layout.closed_loop != "N"
-    found: list[Frames] = []
+    may_wrap = layout.is_circular or layout.loop.windows_may_wrap
+    spans: list[Span] = []
     for level in range(min(layout.stride, math.ceil(math.log2(num_frames / size)) + 1)):
         spacing = 2**level
         starts = range(int(fraction * spacing) + pad, end, size * spacing - layout.overlap)
-        windows = [_spaced(start, spacing, layout) for start in starts]
-        found += windows if may_wrap or level > 0 else _unwrapped(windows, layout)
-    return found
+        spaced = [_spaced(start, spacing, layout) for start in starts]
+        spans += spaced if may_wrap or level > 0 else _unwrapped(spaced, layout)
+    return spans
 
 
-def _spaced(start: int, spacing: int, layout: ContextLayout) -> Frames:
-    """Every `spacing`-th frame from `start` on, going round, but never past where the window began."""
-    count = min(layout.window_size, math.ceil(layout.num_frames / spacing))
-    return tuple((start + index * spacing) % layout.num_frames for index in range(count))
+def _spaced(start: int, spacing: int, layout: ContextLayout) -> Span:
+    """Every `spacing`-th frame from `start` on, but never past where the window began."""
+    length = min(layout.window_size, math.ceil(layout.num_frames / spacing))
+    return Span(start % layout.num_frames, length, spacing)
 
 
-def _unwrapped(windows: Iterable[Frames], layout: ContextLayout) -> list[Frames]:
-    """`windows`, where each that wraps round the end is replaced by the clip's last and first frames."""
-    head = tuple(range(layout.window_size))
-    tail = tuple(range(layout.num_frames - layout.window_size, layout.num_frames))
-    pairs = ((window,) if window[0] < window[-1] or len(window) == 1 else (tail, head) for window in windows)
-    return list(dict.fromkeys(window for pair in pairs for window in pair))
+def _unwrapped(spans: Iterable[Span], layout: ContextLayout) -> list[Span]:
+    """`spans`, where each that wraps round the end is replaced by the clip's last and first frames."""
+    size = layout.window_size
+    head, tail = Span(0, size), Span(layout.num_frames - size, size)
+    unwrapped: dict[Span, None] = {}
+    for span in spans:
+        replacements = (tail, head) if span.wraps(layout.num_frames) else (span,)
+        unwrapped |= dict.fromkeys(replacements)
+    return list(unwrapped)
 
 
-def _standard_static(layout: ContextLayout, step: int) -> list[Frames]:
+def _standard_static(layout: ContextLayout, step: int) -> list[Span]:
     """The same windows in every step, the last one shifted left to fit.
 
-    In a circular clip the last one wraps instead, and in a seamless one all of them rotate, see
-    `rotated_frames`.
+    In a circular clip the last one wraps instead, and in one that rotates all of them begin at another frame.
     """
-    num_frames, size = layout.num_frames, layout.window_size
-    hop = size - layout.overlap
+    num_frames, hop = layout.num_frames, layout.window_hop
     if layout.is_circular:
-        offset = _rotation(num_frames, step) if layout.closed_loop == "Seamless" else 0
+        offset = _loop_offset(layout, step)
         return [_spaced(offset + start, 1, layout) for start in range(0, num_frames, hop)]
-    last = num_frames - size
+    last = num_frames - layout.window_size
     return [_spaced(start, 1, layout) for start in (*range(0, last, hop), last)]
 
 
-def _batched(layout: ContextLayout, step: int) -> list[Frames]:
+def _batched(layout: ContextLayout, step: int) -> list[Span]:
     """As few windows as possible, each frame in one of them, lengths as even as possible.
 
     Even lengths, because a last window of one or two frames would not move.
     """
-    num_frames = layout.num_frames
-    order = rotated_frames(num_frames, step if layout.closed_loop == "Seamless" else 0)
+    num_frames, offset = layout.num_frames, _loop_offset(layout, step)
     count = math.ceil(num_frames / layout.window_size)
     bounds = [index * num_frames // count for index in range(count + 1)]
-    return [order[start:end] for start, end in itertools.pairwise(bounds)]
+    return [Span((offset + start) % num_frames, end - start) for start, end in pairwise(bounds)]
 
 
-SCHEDULERS: dict[str, Callable[[ContextLayout, int], list[Frames]]] = {
-    "uniform": _uniform,
-    "standard static": _standard_static,
-    "looped uniform": _uniform,
-    "batched": _batched,
+@dataclass(frozen=True)
+class WindowScheduler:
+    """How windows are laid over a clip; `is_circular`: they always go round its end."""
+
+    spans: Callable[[ContextLayout, int], list[Span]]
+    is_circular: bool = False
+
+
+SCHEDULERS: Mapping[str, WindowScheduler] = {
+    "uniform": WindowScheduler(_uniform),
+    "standard static": WindowScheduler(_standard_static),
+    "looped uniform": WindowScheduler(_uniform, is_circular=True),
+    "batched": WindowScheduler(_batched),
 }
 
 
-def _rotation(num_frames: int, step: int) -> int:
-    return round(num_frames * halving_fraction(step)) % num_frames
+def _loop_offset(layout: ContextLayout, step: int) -> int:
+    """The frame that windows begin at: in a loop that rotates, another one in each step, else 0.
+
+    This is what makes a loop seamless where one window holds the whole clip. The motion module knows frames
+    by their position in the window, so the frames at the window's two ends are the two it takes to be
+    farthest apart: that is the seam. Were the window the same in each step, frames N - 1 and 0 would be the
+    seam every time. Rotating it hands the seam to another pair in each step, and in all the other steps the
+    model sees the pair as neighbours and makes them fit. Bit-reversed offsets (0, 1/2, 1/4, 3/4, ...) spread
+    the seam evenly, however few steps there are, and visit N frames before any comes twice where N is a
+    power of two. No extra UNet call is made.
+    """
+    if not layout.loop.rotates:
+        return 0
+    return round(layout.num_frames * halving_fraction(step)) % layout.num_frames
 
 
 def _flat(length: int, overlap: int) -> list[float]:
@@ -226,21 +262,22 @@ def _overlap_linear(length: int, overlap: int) -> list[float]:
     return [min(1.0, (min(index, length - 1 - index) + 1) / (overlap + 1)) for index in range(length)]
 
 
-FUSE_WEIGHTS: dict[str, Callable[[int, int], list[float]]] = {
+FUSE_WEIGHTS: Mapping[str, Callable[[int, int], list[float]]] = {
     "flat": _flat,
     "pyramid": _pyramid,
     "overlap-linear": _overlap_linear,
 }
 
 
-def _weighted(frames: Sequence[Frames], layout: ContextLayout) -> tuple[Window, ...]:
+def _weighted(frames: Sequence[FrameIndices], layout: ContextLayout) -> tuple[Window, ...]:
     """Windows whose weights sum to one for each frame."""
     raw = [FUSE_WEIGHTS[layout.fuse](len(window), layout.overlap) for window in frames]
     totals = [0.0] * layout.num_frames
     for window, weights in zip(frames, raw, strict=True):
         for frame, weight in zip(window, weights, strict=True):
             totals[frame] += weight
-    return tuple(
-        Window(window, tuple(weight / totals[frame] for frame, weight in zip(window, weights, strict=True)))
-        for window, weights in zip(frames, raw, strict=True)
-    )
+    windows: list[Window] = []
+    for window, weights in zip(frames, raw, strict=True):
+        shares = [weight / totals[frame] for frame, weight in zip(window, weights, strict=True)]
+        windows.append(Window(window, tuple(shares)))
+    return tuple(windows)

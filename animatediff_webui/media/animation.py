@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image
+
+from animatediff_webui.core.formats import PNG_FRAMES, Format
+from animatediff_webui.core.frame_rate import exact_fps
+from animatediff_webui.core.infotext import add_note
 
 from .errors import MediaError
 from .infotext import clean_infotext
 from .options import WriterOptions
 from .store import FrameStore
 from .temporary import completed
-from .timing import exact_fps
-from .writers import Clip, Format, format_named
+from .writers import Clip, format_named, writer_of
 
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """One format's result: a complete file (PNG: a folder) at `path`, or the reason why there is none."""
+    """One format's result: a complete file (PNG: a folder) at `path`, or the reason why there is none.
+
+    `num_frames` are the frames it plays, fewer than planned where the clip was interrupted.
+    """
 
     path: Path
     format: str
     mime: str
     error: str | None = None
+    num_frames: int = 0
+
+
+@dataclass(frozen=True)
+class Playback:
+    """Which of the frames that come are shown.
+
+    `played`: their indices in the order of play; None is all of them. `beyond`: those that are not part of
+    the animation, and are saved as PNGs where no other format holds them.
+    """
+
+    played: Sequence[int] | None = None
+    beyond: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One file to write, and the frames it shows; None is all."""
+
+    format: Format
+    path: Path
+    indices: Sequence[int] | None
 
 
 def write_animation(
@@ -34,25 +62,25 @@ def write_animation(
     formats: Sequence[str],
     *,
     fps: Fraction | float,
+    playback: Playback | None = None,
     loop_count: int = 0,
     infotext: str = "",
     options: WriterOptions | None = None,
-    report: Callable[[WrittenFile], None] | None = None,
+    report: Callable[[WrittenFile], None] = lambda written: None,
 ) -> list[WrittenFile]:
     """Write `frames` as every format in `formats`, to `stem` plus each format's suffix.
 
-    `frames` are taken once, one at a time, and wait on disk beside the output (width * height * 3 bytes
-    each), so memory does not grow with the clip's length. `loop_count` is how often the clip plays, 0 is
-    forever. A format that fails has `.error`, and the others are written.
+    `frames` are taken once, one at a time, and wait on disk (width * height * 3 bytes each), so memory does
+    not grow with the clip's length. `loop_count` is how often the clip plays, 0 is forever. A format that
+    fails has `.error`, and the others are written.
 
-    Where `frames` raise, Ctrl-C included, the files are completed with the frames that came, and then the
-    exception goes on. `report` is called with each result as it comes, so it learns of these files too.
+    Where `frames` raise, Ctrl-C included, the files are completed with the frames that came, their infotext
+    says so, and then the exception goes on; a Ctrl-C while a file is being written waits for the files, a
+    second one does not. `report` is called with each result as it comes, so it learns of these files too.
     Raises MediaError, before a frame is taken, for unknown formats and impossible values, and at the end
     where no frame came.
     """
-    chosen = tuple(dict.fromkeys(format_named(name) for name in formats))
-    if not chosen:
-        raise MediaError("No format was given to write: name at least one, such as GIF or MP4.")
+    outputs = _outputs(stem, formats, playback or Playback())
     if loop_count < 0:
         raise MediaError(f"The loop count is {loop_count}, but must be 0 (forever) or more.")
     rate = exact_fps(fps)
@@ -60,26 +88,49 @@ def write_animation(
     results: list[WrittenFile] = []
     with FrameStore(stem.parent) as store:
         interruption = store.fill(frames)
-        clip = Clip(store, rate, loop_count, clean_infotext(infotext))
-        for each in chosen if store else ():
-            results.append(_written(clip, stem, each, options or WriterOptions()))
-            if report:
-                report(results[-1])
-    if interruption:
+        if interruption is not None:
+            infotext = add_note(infotext, f"interrupted after {len(store)} frames")
+        whole = store.selected(range(len(store)))
+        clip = Clip(whole, rate, loop_count, clean_infotext(infotext))
+        for output in outputs if store else ():
+            try:
+                written = _written(clip, output, options or WriterOptions())
+            except KeyboardInterrupt as error:
+                if interruption is not None:
+                    raise
+                interruption = error
+                written = _written(clip, output, options or WriterOptions())
+            results.append(written)
+            report(written)
+    if interruption is not None:
         raise interruption
     if not results:
         raise MediaError("The clip has no frames: there is nothing to write.")
     return results
 
 
-def _written(clip: Clip, stem: Path, wanted: Format, options: WriterOptions) -> WrittenFile:
+def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Output]:
     """Not `with_suffix`: a stem may hold dots of its own."""
-    path = stem.with_name(stem.name + wanted.suffix)
-    error = None
+    chosen = tuple(dict.fromkeys(format_named(name) for name in formats))
+    if not chosen:
+        raise MediaError("No format was given to write: name at least one, such as GIF or MP4.")
+    outputs: list[_Output] = []
+    for each in chosen:
+        indices = None if each.holds_every_frame else playback.played
+        outputs.append(_Output(each, stem.with_name(stem.name + each.suffix), indices))
+    if playback.beyond and PNG_FRAMES not in chosen:
+        outputs.append(_Output(PNG_FRAMES, stem.with_name(f"{stem.name}-beyond"), playback.beyond))
+    return outputs
+
+
+def _written(clip: Clip, output: _Output, options: WriterOptions) -> WrittenFile:
+    shown = clip.frames if output.indices is None else clip.frames.selected(output.indices)
+    error = None if shown else f"{output.format.name} was not written: none of its frames was ready."
     try:
-        with completed(path) as temporary:
-            wanted.writer().write(clip, temporary, options)
+        if shown:
+            with completed(output.path) as temporary:
+                writer_of(output.format).write(replace(clip, frames=shown), temporary, options)
     # What encoders raise: missing packages, refused values, full disks, and Pillow's own kinds.
     except (ImportError, OSError, RuntimeError, ValueError) as reason:
-        error = f"{wanted.name} was not written: {reason}"
-    return WrittenFile(path, wanted.name, wanted.mime, error)
+        error = f"{output.format.name} was not written: {reason}"
+    return WrittenFile(output.path, output.format.name, output.format.mime, error, len(shown))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -21,14 +21,6 @@ _FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _QUIET = ("-hide_banner", "-nostdin", "-y", "-v", "level+info")
 
 
-@dataclass(frozen=True)
-class Completed:
-    """What a finished ffmpeg printed."""
-
-    output: bytes
-    log: str
-
-
 def ffmpeg_executable() -> str:
     """The path of ffmpeg; raises MissingPackageError where there is none."""
     try:
@@ -38,13 +30,6 @@ def ffmpeg_executable() -> str:
             "The package imageio-ffmpeg has no ffmpeg for this system: install ffmpeg, or set "
             "IMAGEIO_FFMPEG_EXE to its path."
         ) from error
-
-
-def frame_for_frame() -> tuple[str, str]:
-    """The option that neither repeats nor drops frames: ffmpeg renamed it in 5.1 and then removed the old."""
-    version = re.match(r"n?(\d+)\.(\d+)", str(_package().get_ffmpeg_version()))
-    old = version is not None and (int(version[1]), int(version[2])) < (5, 1)
-    return ("-vsync", "0") if old else ("-fps_mode", "passthrough")
 
 
 def _package() -> ModuleType:
@@ -67,19 +52,19 @@ def raw_frames(size: tuple[int, int], fps: Fraction) -> list[str]:
     return f"-f rawvideo -pixel_format rgb24 -video_size {video_size} -framerate {rate} -i pipe:0".split()
 
 
-def run_ffmpeg(arguments: Sequence[str], stdin: IO[bytes] | None = None) -> Completed:
-    """Run to the end; raises FfmpegError with ffmpeg's own reason."""
-    process = subprocess.run(
-        [ffmpeg_executable(), *_QUIET, *arguments],
-        stdin=subprocess.DEVNULL if stdin is None else stdin,
-        capture_output=True,
-        creationflags=_FLAGS,
-        check=False,
-    )
-    log = process.stderr.decode("utf-8", "replace")
-    if process.returncode:
-        raise FfmpegError(f"ffmpeg failed ({_reason(log, process.returncode)}).")
-    return Completed(process.stdout, log)
+def run_ffmpeg(arguments: Sequence[str], stdin: Iterable[bytes] = ()) -> bytes:
+    """What ffmpeg writes to its standard output, run to the end and fed with `stdin`.
+
+    Raises FfmpegError with ffmpeg's own reason.
+    """
+    with tempfile.TemporaryFile() as output, _running(arguments, subprocess.PIPE, output) as process:
+        assert process.stdin is not None  # it was asked for as a pipe
+        with suppress(BrokenPipeError), process.stdin as pipe:  # it may have all it wants, or have failed
+            for data in stdin:
+                pipe.write(data)
+        process.wait()
+        output.seek(0)
+        return output.read()
 
 
 def streamed_ffmpeg(
@@ -89,19 +74,31 @@ def streamed_ffmpeg(
 
     Raises FfmpegError, after the chunks that came, where ffmpeg fails.
     """
-    command = [ffmpeg_executable(), *_QUIET, *arguments]
     source = subprocess.DEVNULL if stdin is None else stdin
-    # The log goes to a file: nobody reads it meanwhile, and a full pipe would stop ffmpeg.
+    with _running(arguments, source, subprocess.PIPE) as process:
+        assert process.stdout is not None  # it was asked for as a pipe
+        while len(chunk := process.stdout.read(chunk_bytes)) == chunk_bytes:
+            yield chunk
+
+
+@contextmanager
+def _running(
+    arguments: Sequence[str], stdin: int | IO[bytes], stdout: int | IO[bytes]
+) -> Generator[subprocess.Popen[bytes], None, None]:
+    """ffmpeg at work; what is raised inside ends it. Raises FfmpegError with its own reason where it fails.
+
+    A session of its own keeps a Ctrl-C in the terminal from it: the file it writes is completed. Its log
+    goes to a file: nobody reads it meanwhile, and a full pipe would stop it.
+    """
+    command = [ffmpeg_executable(), *_QUIET, *arguments]
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
-            command, stdin=source, stdout=subprocess.PIPE, stderr=log, creationflags=_FLAGS
+            command, stdin=stdin, stdout=stdout, stderr=log, creationflags=_FLAGS, start_new_session=True
         ) as process,
     ):
-        assert process.stdout is not None  # it was asked for as a pipe
         try:
-            while len(chunk := process.stdout.read(chunk_bytes)) == chunk_bytes:
-                yield chunk
+            yield process
         except BaseException:
             process.kill()
             raise

@@ -83,7 +83,7 @@ def _user_comment(comment: bytes) -> str:
 
 def _video_comment(path: Path) -> str | None:
     try:
-        output = run_ffmpeg([*video_input(path), "-f", "ffmetadata", "pipe:1"]).output
+        output = run_ffmpeg([*video_input(path), "-f", "ffmetadata", "pipe:1"])
     except FfmpegError as error:
         raise UnreadableMediaError(f"{path} is neither a picture nor a video: {error}") from error
     for key, value in _METADATA.findall(output.decode("utf-8", "replace")):

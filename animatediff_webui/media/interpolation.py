@@ -35,7 +35,7 @@ def _interpolated(frames: Iterable[Image.Image], factor: int, looped: bool) -> I
         interruption = store.fill(frames)
         num_frames = len(store)
         for ahead in range(_FRAMES_AHEAD if num_frames else 0):
-            store.append(store[ahead % num_frames if looped else num_frames - 1])
+            store.append(store.read(ahead % num_frames if looped else num_frames - 1))
         if num_frames:
             yield from _between(store, num_frames, factor)
     if interruption:

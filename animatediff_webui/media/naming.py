@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from .errors import MediaError
+from .temporary import remove, writable_folder
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _NUMBERED = re.compile(r"(\d{5,})-")
+_CLAIM = re.compile(r"\.(\d{5,})\.claim")
+_UNFINISHED = re.compile(r"\.(\d{5,})-.*\.part")
+_SECONDS_TO_LOCK = 60
+"""A claim this young may not have been locked yet by the run that has just made it."""
 
 
 @contextmanager
@@ -22,19 +30,31 @@ def reserved_stem(
     """The path of an output without its suffix, below `folder`; its sequence number is this block's alone.
 
     The number stays taken as long as a file of that number exists, and, without one, until the block ends.
-    Raises MediaError for a request id that could not be part of a file name.
+    What runs that died have left there is removed. Raises MediaError for a request id that could not be part
+    of a file name, and where nothing can be written.
     """
+    check_request_id(request_id)
+    place = output_folder(folder, day)
+    _sweep(place)
+    sequence, claim = _claim(place)
+    try:
+        with _held(claim):
+            yield place / "-".join((f"{sequence:05}", str(int(seed)), *filter(None, (request_id,))))
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def output_folder(folder: Path, day: date | None = None) -> Path:
+    """Where outputs below `folder` go, made if need be. Raises MediaError where nothing can be written."""
+    return writable_folder(folder / "AnimateDiff" / f"{day or date.today():%Y-%m-%d}")
+
+
+def check_request_id(request_id: str) -> None:
+    """MediaError unless it may be part of a file name."""
     if not _REQUEST_ID.fullmatch(request_id):
         raise MediaError(
             f"request_id is {request_id!r}, but may only be up to 64 of A-Z a-z 0-9 . _ - : choose another."
         )
-    place = folder / "AnimateDiff" / f"{day or date.today():%Y-%m-%d}"
-    place.mkdir(parents=True, exist_ok=True)
-    sequence, claim = _claim(place)
-    try:
-        yield place / "-".join((f"{sequence:05}", str(int(seed)), *filter(None, (request_id,))))
-    finally:
-        claim.unlink(missing_ok=True)
 
 
 def _claim(place: Path) -> tuple[int, Path]:
@@ -58,3 +78,38 @@ def _claim(place: Path) -> tuple[int, Path]:
 
 def _taken(place: Path) -> set[int]:
     return {int(match[1]) for name in os.listdir(place) if (match := _NUMBERED.match(name))}
+
+
+@contextmanager
+def _held(claim: Path) -> Generator[None, None, None]:
+    """Inside, the claim is locked, as long as this process lives: others see that it is no leftover."""
+    try:
+        with FileLock(claim):
+            yield
+    except NotImplementedError:  # a file system without locks: then nobody can tell, and nobody sweeps
+        yield
+
+
+def _sweep(place: Path) -> None:
+    """Remove claims of runs that died, and what these had not finished writing."""
+    now = time.time()
+    for name in os.listdir(place):
+        match = _CLAIM.fullmatch(name)
+        if match and _is_abandoned(place / name, now):
+            (place / name).unlink(missing_ok=True)
+    claimed = {match[1] for name in os.listdir(place) if (match := _CLAIM.fullmatch(name))}
+    for name in os.listdir(place):
+        match = _UNFINISHED.fullmatch(name)
+        if match and match[1] not in claimed:
+            remove(place / name)
+
+
+def _is_abandoned(claim: Path, now: float) -> bool:
+    """Whether a claim is older than it takes to lock it, and nobody holds it."""
+    try:
+        if now - claim.stat().st_mtime < _SECONDS_TO_LOCK:
+            return False
+        with FileLock(claim, timeout=0):
+            return True
+    except (Timeout, OSError, NotImplementedError):
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +26,33 @@ def completed(path: Path) -> Generator[Path, None, None]:
         yield temporary
         os.replace(temporary, path)
     except BaseException:  # an interrupted write leaves nothing behind either
-        _remove(temporary)
+        remove(temporary)
         raise
 
 
-def _remove(path: Path) -> None:
+def writable_folder(folder: Path) -> Path:
+    """`folder`, made if need be. Raises MediaError where no file can be made in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    # ValueError: a name with a NUL character, or one that the file system's encoding cannot say.
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise MediaError(
+            f"Nothing can be written to {_shown(folder)} ({reason}): choose another output folder."
+        ) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with what is in it, if it is there."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _shown(path: Path) -> str:
+    """A path for a message: cut, and without bytes that are no text."""
+    text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-97:]}"

@@ -1,4 +1,4 @@
-"""How long frames are shown: exact rates, and delays in a format's ticks whose total stays right."""
+"""How long frames are shown: delays in a format's ticks whose total stays right."""
 
 from __future__ import annotations
 
@@ -6,24 +6,8 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 
-from .errors import MediaError
-
-MAX_FPS = 10_000
 # Browsers show GIF frames of 0 or 1 centisecond for 10 of them.
 _SHORTEST_GIF_DELAY = 2
-# ffmpeg keeps both parts of a rate in 32 bits, and scales them.
-_MAX_DENOMINATOR = 100_000
-
-
-def exact_fps(fps: Fraction | float) -> Fraction:
-    """`fps` as the fraction that was meant: 29.97 is 2997/100, and a Fraction such as 30000/1001 stays."""
-    if isinstance(fps, bool) or not math.isfinite(fps) or not 0 < fps <= MAX_FPS:
-        raise MediaError(f"fps is {fps}, but must be above 0 and at most {MAX_FPS}.")
-    exact = fps if isinstance(fps, Fraction) else Fraction(str(float(fps)))
-    rate = exact.limit_denominator(_MAX_DENOMINATOR)
-    if rate == 0:
-        raise MediaError(f"fps is {fps}, but the slowest rate is one frame in {_MAX_DENOMINATOR} seconds.")
-    return rate
 
 
 def spread_durations(num_frames: int, fps: Fraction, ticks_per_second: int) -> list[int]:

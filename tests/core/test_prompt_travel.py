@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animatediff_webui.core.errors import PromptTravelError
+from animatediff_webui.core.lora_tags import LoraTag
 from animatediff_webui.core.prompt_travel import (
-    LoraTag,
     PromptTrack,
     blend_embeddings,
     pad_embeddings,

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
 
-from .local import natural_order
+from .local import check_pixels, natural_order
 from .source import FrameSource, Selection
 from .still import unreadable
 
@@ -33,4 +33,5 @@ def _read_picture(file: Path) -> Image.Image:
     with unreadable(file):
         image = Image.open(file)
         with image:
+            check_pixels(file, image.size)
             return ImageOps.exif_transpose(image).convert("RGB")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from animatediff_webui.core.image import MAX_PIXELS
 from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url
 
 # Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
-_DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
+DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
 
 
@@ -21,14 +22,29 @@ def local_path(path: Path | str) -> Path:
     if ".." in re.split(r"[/\\]", text):
         raise UnreadableMediaError(f"{text} holds '..': give the path without it.")
     file = Path(text).absolute()
-    if not file.is_file() and not file.is_dir():
+    try:
+        is_there = file.is_file() or file.is_dir()
+    except OSError as error:  # names that are too long, folders that may not be looked into
+        raise UnreadableMediaError(
+            f"{text[:80]} cannot be opened ({error.strerror}): check the path."
+        ) from error
+    if not is_there:
         raise UnreadableMediaError(f"{text} is not an existing file or folder: check the path.")
     return file
 
 
+def check_pixels(path: Path, size: tuple[int, int]) -> None:
+    """UnreadableMediaError for pictures that would fill the memory."""
+    if size[0] * size[1] > MAX_PIXELS:
+        raise UnreadableMediaError(
+            f"{path} has {size[0]} x {size[1]} pixels, but at most {MAX_PIXELS // 10**6} million are read: "
+            "make it smaller."
+        )
+
+
 def video_input(path: Path) -> list[str]:
     """ffmpeg's input options for a file that may come from anywhere."""
-    return [*LOCAL_ONLY, "-format_whitelist", _DEMUXERS, "-i", local_url(path)]
+    return [*LOCAL_ONLY, "-format_whitelist", DEMUXERS, "-i", local_url(path)]
 
 
 def natural_order(folder: Path) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,6 +15,8 @@ from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
 from animatediff_webui.media.timing import plausible_rate
 
+from .durations import read_durations
+from .local import check_pixels
 from .source import FrameSource, Selection
 
 _FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
@@ -26,10 +30,16 @@ _DEFAULT_DURATION = Fraction(1, 10)
 def unreadable(path: Path) -> Generator[None, None, None]:
     """What Pillow raises for damaged pictures, as one UnreadableMediaError."""
     try:
-        yield
+        with warnings.catch_warnings():  # sizes are checked by us, for all kinds of files alike
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
     except MediaError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    # The plug-ins' own slips on damaged files are among these: IndexError, struct.error, RuntimeError.
+    except (
+        OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error,
+        Image.DecompressionBombError,
+    ) as error:  # fmt: skip
         raise UnreadableMediaError(f"{path} is a damaged picture ({error}): save it again.") from error
 
 
@@ -54,9 +64,11 @@ def read_pictures(path: Path, selection: Selection) -> FrameSource | None:
     with opened(path) as image:
         if image is None:
             return None
+        check_pixels(path, image.size)
         size, tick = image.size, _TICKS.get(str(image.format), _MILLISECOND)
         first = _first_frame(image)
-        every = [_duration(image, index) for index in range(first, getattr(image, "n_frames", 1))]
+        stored = read_durations(path, str(image.format)) or _decoded_durations(image)
+    every = [duration or _DEFAULT_DURATION for duration in stored]
     indices = selection.of(len(every), path)
     spans = [every[index : min(index + indices.step, indices.stop)] for index in indices]
 
@@ -87,9 +99,12 @@ def _first_frame(image: Image.Image) -> int:
     return 1 if image.info.get("default_image") and getattr(image, "n_frames", 1) > 1 else 0
 
 
-def _duration(image: Image.Image, index: int) -> Fraction:
-    """Seconds; Pillow has milliseconds, and knows them only once the frame is loaded."""
-    image.seek(index)
-    image.load()
-    milliseconds = Fraction(image.info.get("duration", 0)).limit_denominator(10**6)
-    return milliseconds / 1000 or _DEFAULT_DURATION
+def _decoded_durations(image: Image.Image) -> list[Fraction]:
+    """Seconds of each frame, as Pillow knows them once a frame is loaded: in milliseconds."""
+    durations: list[Fraction] = []
+    for index in range(getattr(image, "n_frames", 1)):
+        image.seek(index)
+        image.load()
+        milliseconds = Fraction(image.info.get("duration", 0)).limit_denominator(10**6)
+        durations.append(milliseconds / 1000)
+    return durations

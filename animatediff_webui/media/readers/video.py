@@ -1,92 +1,121 @@
-"""Videos, by ffmpeg: every frame as it is stored, none repeated, none dropped."""
+"""Videos, by PyAV: every frame as it is stored, none repeated, none dropped."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 
-from animatediff_webui.media.errors import FfmpegError, UnreadableMediaError
-from animatediff_webui.media.ffmpeg import frame_for_frame, run_ffmpeg, streamed_ffmpeg
+from animatediff_webui.media.errors import MissingPackageError, UnreadableMediaError
 
-from .local import video_input
+from .local import DEMUXERS, check_pixels, local_url
 from .source import FrameSource, Selection
 
-MAX_PIXELS = 64 * 10**6
-# How ffmpeg prints the time of a packet that has none, as most in MPEG program streams.
-_NO_TIME = -(2**63)
-_FIRST_STREAM = ("-map", "0:v:0")
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 
 def read_video(path: Path, selection: Selection) -> FrameSource:
     """The frames of the first picture stream; sound and subtitles are passed over."""
-    size, rate = _probe(path)
-    if size[0] * size[1] > MAX_PIXELS:
-        raise UnreadableMediaError(
-            f"{path} has {size[0]} x {size[1]} pixels, but at most {MAX_PIXELS // 10**6} million are read: "
-            "make it smaller."
-        )
-
-    def frames() -> Iterator[Image.Image]:
-        return _frames(path, size, selection)
+    with _opened(path) as (container, stream):
+        check_pixels(path, (stream.width, stream.height))
+        first = next(_decoded(container, stream), None)
+        if first is None:
+            raise UnreadableMediaError(f"{path} holds no picture that can be decoded: save it again.")
+        size = _upright(first).size
+    rate = _read_rate(path)
 
     @cache
     def count() -> int:
         return len(selection.of(_count(path, selection.end), path))
 
-    return FrameSource(path, rate / selection.stride, size, None, frames, count)
+    return FrameSource(path, rate / selection.stride, size, None, lambda: _frames(path, selection), count)
 
 
-def _probe(path: Path) -> tuple[tuple[int, int], Fraction]:
-    """Size (as shown: turned where the file says so) and rate.
-
-    imageio-ffmpeg brings no ffprobe, so two outputs answer: a table of all packets with their times, and a
-    filter that describes the first frame and the rate that the container promises.
-    """
-    packets = ["-map", "0:v:0", "-c", "copy", "-f", "framecrc", "pipe:1"]
-    first = ["-map", "0:v:0", "-frames:v", "1", "-vf", "showinfo", "-f", "null", "-"]
-    try:
-        done = run_ffmpeg([*video_input(path), *packets, *first])
-    except FfmpegError as error:
-        raise UnreadableMediaError(f"{path} is not a video that can be read: {error}") from error
-    size = re.search(r"\bpts_time:.* s:(\d+)x(\d+) ", done.log)
-    promised = re.search(r"frame_rate: (\d+)/(\d+)", done.log)
-    if size is None:
-        raise UnreadableMediaError(f"{path} holds no picture that can be decoded: save it again.")
-    nominal = Fraction(int(promised[1]), int(promised[2])) if promised and int(promised[2]) else Fraction(0)
-    return (int(size[1]), int(size[2])), _rate(done.output.decode("ascii", "replace"), nominal)
-
-
-def _rate(table: str, nominal: Fraction) -> Fraction:
-    """The promised rate if the packets' times agree to a frame, else (a varying rate) their mean."""
-    ticks = re.search(r"^#tb 0: (\d+)/(\d+)", table, re.MULTILINE)
-    rows = re.findall(r"^0, *-?\d+, *(-?\d+), *(\d+),", table, re.MULTILINE)
-    times = sorted((int(shown), int(duration)) for shown, duration in rows)
-    if not times or not ticks or times[0][0] == _NO_TIME:
-        return nominal or Fraction(1)
-    length = (times[-1][0] + times[-1][1] - times[0][0]) * Fraction(int(ticks[1]), int(ticks[2]))
-    if length <= 0 or (nominal and abs(len(times) - nominal * length) <= 1):
-        return nominal or Fraction(1)
-    return len(times) / length
-
-
-def _frames(path: Path, size: tuple[int, int], selection: Selection) -> Iterator[Image.Image]:
+def _frames(path: Path, selection: Selection) -> Iterator[Image.Image]:
     """The selected frames; decoding stops after the last of them."""
     start, end, stride = selection.start, selection.end, selection.stride
-    chosen = f"select='gte(n,{start})*not(mod(n-{start},{stride}))'"
-    limit = [] if end is None else ["-frames:v", str(len(range(start, end, stride)))]
-    output = ["-pix_fmt", "rgb24", "-f", "rawvideo", "pipe:1"]
-    arguments = [*video_input(path), *_FIRST_STREAM, *frame_for_frame(), "-vf", chosen, *limit, *output]
-    for data in streamed_ffmpeg(arguments, size[0] * size[1] * 3):
-        yield Image.frombytes("RGB", size, data)
+    with _opened(path) as (container, stream):
+        for index, frame in enumerate(_decoded(container, stream)):
+            if end is not None and index >= end:
+                return
+            if index >= start and (index - start) % stride == 0:
+                yield _upright(frame)
 
 
 def _count(path: Path, end: int | None) -> int:
-    """The number of decoded frames, up to `end`: one byte comes out for each."""
-    limit = [] if end is None else ["-frames:v", str(end)]
-    tiny = ["-vf", "scale=2:2:flags=neighbor,crop=1:1,format=gray", "-f", "rawvideo", "pipe:1"]
-    return len(run_ffmpeg([*video_input(path), *_FIRST_STREAM, *frame_for_frame(), *limit, *tiny]).output)
+    """The number of decoded frames, up to `end`."""
+    with _opened(path) as (container, stream):
+        number = 0
+        for _ in _decoded(container, stream):
+            number += 1
+            if number == end:
+                break
+        return number
+
+
+def _read_rate(path: Path) -> Fraction:
+    """The promised rate if the packets' times agree to a frame, else (a varying rate) their mean."""
+    with _opened(path) as (container, stream):
+        nominal = stream.guessed_rate or stream.average_rate or Fraction(1)
+        tick = stream.time_base or Fraction(1)
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        times = sorted((packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None)
+    if not times or len(times) < len(packets):  # some formats give no times, such as MPEG program streams
+        return nominal
+    length = (times[-1][0] + times[-1][1] - times[0][0]) * tick
+    if length <= 0 or abs(len(times) - nominal * length) <= 1:
+        return nominal
+    return len(times) / length
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, None]:
+    """The file and its first picture stream. Raises UnreadableMediaError where it is no video."""
+    try:
+        import av
+        from av.error import FFmpegError
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Reading {path.name} needs the package av, which is not installed: run `pip install av`."
+        ) from error
+    whitelists = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
+    try:
+        container = av.open(local_url(path), options=whitelists)
+    except (FFmpegError, ValueError) as error:
+        raise UnreadableMediaError(f"{path} is not a video that can be read: {error}") from error
+    with container:
+        if not container.streams.video:
+            raise UnreadableMediaError(f"{path} is not a video that can be read: it holds no pictures.")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """All frames that can be decoded: damaged ones are passed over, as players do."""
+    from av.error import FFmpegError
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            yield from packet.decode()
+        except FFmpegError:
+            continue
+
+
+def _upright(frame: VideoFrame) -> Image.Image:
+    """A frame as it is shown: turned where the file says so."""
+    image = cast("Image.Image", frame.to_image())  # pyright: ignore[reportUnknownMemberType]: half typed
+    rotation: int = getattr(frame, "rotation", 0)
+    return image.rotate(rotation, expand=True) if rotation else image

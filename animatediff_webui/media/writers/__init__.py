@@ -1,48 +1,27 @@
-"""One writer per format, each imported when it is first needed."""
+"""One writer per format, in a module of the format's name that is imported when it is first needed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from animatediff_webui.core.formats import FORMATS, Format, format_names
 from animatediff_webui.media.errors import MediaError
 
 from .contract import Clip, Writer
 
-__all__ = ["FORMATS", "Clip", "Format", "Writer", "format_named"]
+__all__ = ["Clip", "Writer", "format_named", "writer_of"]
 
 
-@dataclass(frozen=True)
-class Format:
-    """A format as the user knows it, and the module that writes it. Without a suffix it is a folder."""
-
-    name: str
-    suffix: str
-    mime: str
-    module: str
-
-    def writer(self) -> Writer:
-        return cast("Writer", import_module(f".{self.module}", __name__))
-
-
-FORMATS = (
-    Format("GIF", ".gif", "image/gif", "gif"),
-    Format("MP4", ".mp4", "video/mp4", "mp4"),
-    Format("WEBM", ".webm", "video/webm", "webm"),
-    Format("WEBP", ".webp", "image/webp", "webp"),
-    Format("APNG", ".png", "image/apng", "apng"),
-    Format("AVIF", ".avif", "image/avif", "avif"),
-    Format("MOV", ".mov", "video/quicktime", "mov"),
-    Format("PNG", "", "image/png", "png"),
-    Format("TXT", ".txt", "text/plain", "txt"),
-)
+def writer_of(wanted: Format) -> Writer:
+    """The module that writes a format."""
+    return cast("Writer", import_module(f".{wanted.name.lower()}", __name__))
 
 
 def format_named(name: str) -> Format:
     """The format of that name, in any case; raises MediaError with the names there are."""
-    for known in FORMATS:
-        if known.name == name.upper():
+    written = [each for each in FORMATS.values() if each.is_file]
+    for known in written:
+        if known.name.lower() == name.lower():
             return known
-    listed = ", ".join(known.name for known in FORMATS)
-    raise MediaError(f"The format {name!r} is not known: use {listed}.")
+    raise MediaError(f"The format {name!r} is not known: use {format_names(written)}.")

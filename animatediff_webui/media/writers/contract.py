@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from animatediff_webui.media.options import WriterOptions
-from animatediff_webui.media.store import FrameStore
+from animatediff_webui.media.store import FrameSelection
 
 
 @dataclass(frozen=True)
 class Clip:
     """One animation to write. `loop_count` is how often it plays, 0 is forever; an empty infotext is none."""
 
-    frames: FrameStore
+    frames: FrameSelection
     fps: Fraction
     loop_count: int
     infotext: str

@@ -15,7 +15,7 @@ from PIL import GifImagePlugin, Image
 
 from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.options import GifDither, WriterOptions
-from animatediff_webui.media.store import FrameStore
+from animatediff_webui.media.store import FrameSelection
 from animatediff_webui.media.temporary import completed
 from animatediff_webui.media.timing import gif_delays
 
@@ -62,7 +62,7 @@ def _header(clip: Clip, palette: Image.Image) -> list[bytes]:
     return GifImagePlugin.getheader(screen, info=info)[0]
 
 
-def _clip_palette(frames: FrameStore) -> Image.Image:
+def _clip_palette(frames: FrameSelection) -> Image.Image:
     """The 255 colors nearest to a sample of all frames: median cut, refined by k-means."""
     num_sampled = min(len(frames), _SAMPLED_FRAMES)
     step = max(1, round((frames.size[0] * frames.size[1] * num_sampled / _SAMPLED_PIXELS) ** 0.5))
@@ -81,7 +81,7 @@ def _colors(palette: Image.Image) -> list[int]:
 
 
 def _changes(
-    frames: FrameStore, shown: Sequence[int], palette: Image.Image, dither: GifDither
+    frames: FrameSelection, shown: Sequence[int], palette: Image.Image, dither: GifDither
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     """The palette indices of each shown frame, and which of them differ from those before."""
     table = Image.new("P", (1, 1))

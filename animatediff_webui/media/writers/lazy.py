@@ -9,13 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from animatediff_webui.media.store import FrameStore
+from animatediff_webui.media.store import FrameSelection
 
 from . import apng
 
 
 @contextmanager
-def as_one_image(frames: FrameStore, folder: Path) -> Generator[Image.Image, None, None]:
+def as_one_image(frames: FrameSelection, folder: Path) -> Generator[Image.Image, None, None]:
     """An open image of all `frames`. The encoders want lists of whole images, but seek through a file's
     frames; so the frames become a temporary APNG in `folder`, without loss.
     """

@@ -30,7 +30,7 @@ def encode(clip: Clip, path: Path, container: Sequence[str], codec: Sequence[str
         filters = ["-vf", _padding(*clip.frames.size) + conversion]
         target = ["-fflags", "+bitexact", *container, local_url(path)]
         command = [*source, *texts, *streams, *filters, *codec, *_COLORS, *target]
-        run_ffmpeg(command, stdin=clip.frames.stream())
+        run_ffmpeg(command, (frame.tobytes() for frame in clip.frames))
 
 
 def _padding(width: int, height: int) -> str:

@@ -1,0 +1,115 @@
+"""A model call over the windows of a step: which frames a call's rows are, and how windows become one.
+
+Nothing here reads an option of a host: the layout comes from the tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import torch
+from einops import rearrange
+
+from .errors import UserError
+from .windows import Window, fuse
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """What the rows of one call are.
+
+    `parts` is how many prompts `AND` joins. The rows of the prompt come first, frame by frame with all parts
+    of a frame together, and then `others` groups (negative prompt, edit models' third), each of all frames.
+    """
+
+    num_frames: int
+    parts: int
+    others: int
+
+    @property
+    def num_groups(self) -> int:
+        return self.parts + self.others
+
+    def grouped(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows as `g f ...`, each group one whole clip."""
+        split = self.parts * self.num_frames
+        others = rearrange(
+            rows[split : self.num_groups * self.num_frames], "(g f) ... -> g f ...", f=self.num_frames
+        )
+        if not self.parts:
+            return others
+        prompt = rearrange(rows[:split], "(f g) ... -> g f ...", g=self.parts)
+        return torch.cat([prompt, others])
+
+    def ungrouped(self, groups: torch.Tensor) -> torch.Tensor:
+        """The inverse of `grouped`."""
+        others = rearrange(groups[self.parts :], "g f ... -> (g f) ...")
+        if not self.parts:
+            return others
+        prompt = rearrange(groups[: self.parts], "g f ... -> (f g) ...")
+        return torch.cat([prompt, others])
+
+
+def read_layout(num_rows: int, num_frames: int, parts: int = 1) -> RowLayout:
+    """The layout of a call with `num_rows` rows.
+
+    With one prompt part, and in a call of fewer rows than the prompt's parts have, groups follow one another.
+    Raises UserError where the rows are no whole number of clips.
+    """
+    if num_rows % num_frames:
+        raise UserError(
+            f"The model was called with {num_rows} rows for a clip of {num_frames} frames: switch off the "
+            "extension that splits or adds pictures, or lower the number of frames."
+        )
+    groups = num_rows // num_frames
+    if parts > 1 and groups >= parts:
+        return RowLayout(num_frames, parts, groups - parts)
+    return RowLayout(num_frames, 0, groups)
+
+
+def gather_rows(value: T, layout: RowLayout, window: Window, num_rows: int) -> T:
+    """`value` (a tensor, or dicts and lists of them) with the window's rows; what has fewer rows stays.
+
+    Conditioning may have more rows than the latents: where a host leaves out the negative prompt, it does
+    not shorten the image conditioning.
+    """
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return cast("T", {key: gather_rows(each, layout, window, num_rows) for key, each in items})
+    if isinstance(value, (list, tuple)):
+        parts = cast("Sequence[object]", value)
+        return cast("T", [gather_rows(each, layout, window, num_rows) for each in parts])
+    if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) < num_rows:
+        return value
+    return cast("T", layout.grouped(value[:num_rows])[:, list(window.frames)].flatten(0, 1))
+
+
+def predict_windows(
+    call: Callable[[T, Window], torch.Tensor],
+    rows: T,
+    layout: RowLayout,
+    windows: Sequence[Window],
+    before_window: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    device: torch.device | None = None,
+) -> torch.Tensor:
+    """What the model predicts for the rows of a whole step: the windows' predictions, fused.
+
+    `rows` are the call's inputs (tensors, or dicts and lists of them), of which the first axis is the rows;
+    `call` gets those of one window. `before_window` is called with the windows done and the number of all of
+    them, before each and after the last; it may raise. `device` is where the prediction is gathered.
+    """
+
+    def predictions() -> Iterator[torch.Tensor]:
+        for index, window in enumerate(windows):
+            before_window(index, len(windows))
+            num_rows = layout.num_groups * layout.num_frames
+            yield call(gather_rows(rows, layout, window, num_rows), window)
+        before_window(len(windows), len(windows))
+
+    fused = fuse(windows, predictions(), layout.num_frames, device=device)
+    return layout.ungrouped(rearrange(fused, "(g f) ... -> g f ...", f=layout.num_frames))

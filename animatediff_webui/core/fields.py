@@ -139,7 +139,7 @@ class Field:
 def shown(value: object) -> str:
     """`value` for a message: its repr, cut where a picture or a novel was sent."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
         return f"a {type(value).__name__} too large to show"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -29,7 +29,6 @@ NOTE_KEY = "AnimateDiff note"
 """What happened on the way, such as an interruption."""
 HASH_KEY = "model_hash"
 _OLD_HASH_KEY = "mm_hash"
-_FIELD = re.compile(rf'(?:^|[,\n])\s*{KEY}:\s*("(?:\\.|[^\\"])+"|[^,\n]*)')
 _OLD_PAIR = re.compile(r"\s*(\w+):\s*(.*?)(?=,\s*\w+:\s|$)", re.S)
 
 
@@ -83,18 +82,6 @@ def parse_value(text: str) -> AnimationInfo:
     hashes = [str(values[key]) for key in (HASH_KEY, _OLD_HASH_KEY) if values.get(key) is not None]
     unknown = tuple(key for key in values if key not in known and key not in (HASH_KEY, _OLD_HASH_KEY))
     return AnimationInfo(parameters, hashes[0] if hashes else None, unknown)
-
-
-def find_field(infotext: str) -> AnimationInfo | None:
-    """What a whole infotext says about an animation; None if there is none in it. Raises InfotextError."""
-    found: list[str] = _FIELD.findall(infotext)
-    if not found:
-        return None
-    quoted = found[-1].strip()
-    try:
-        return parse_value(str(json.loads(quoted)) if quoted.startswith('"') else quoted)
-    except json.JSONDecodeError as error:
-        raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
 
 
 def public(parameters: Parameters) -> Parameters:

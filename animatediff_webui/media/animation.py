@@ -77,7 +77,7 @@ def write_animation(
     Where `frames` raise, Ctrl-C included, the files are completed with the frames that came, their infotext
     says so, and then the exception goes on; a Ctrl-C while a file is being written waits for the files, a
     second one does not. `report` is called with each result as it comes, so it learns of these files too.
-    Raises MediaError, before a frame is taken, for unknown formats and impossible values, and at the end
+    Raises UserError, before a frame is taken, for unknown formats and impossible values, and at the end
     where no frame came.
     """
     outputs = _outputs(stem, formats, playback or Playback())

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from animatediff_webui.core.freeinit import diffuse, low_pass_filter, mix_frequencies, reinitialized_noise
+from animatediff_webui.core.freeinit import (
+    SamplingPass,
+    diffuse,
+    low_pass_filter,
+    mix_frequencies,
+    sample_passes,
+)
+from animatediff_webui.core.parameters import FreeInit
 
 KINDS = ["butterworth", "gaussian", "ideal", "box"]
 SHAPES = [(4, 6, 8), (5, 3, 7), (1, 2, 2), (16, 4, 5)]
@@ -101,9 +108,52 @@ def test_diffuse_keeps_unit_variance():
     assert torch.equal(diffuse(latents, noise, 1.0), latents)
 
 
-def test_reinitialized_noise_has_low_frequencies_of_the_diffused_clip_and_high_ones_of_fresh_noise():
-    latents, noise, fresh = torch.randn(3, 8, 4, 8, 8)
-    everything, nothing = torch.ones(8, 1, 8, 8), torch.zeros(8, 1, 8, 8)
-    diffused = math.sqrt(0.1) * latents + math.sqrt(0.9) * noise
-    assert torch.allclose(reinitialized_noise(latents, noise, fresh, everything, 0.1), diffused, atol=1e-5)
-    assert torch.allclose(reinitialized_noise(latents, noise, fresh, nothing, 0.1), fresh, atol=1e-5)
+EVERYTHING = FreeInit(filter="ideal", spatial_stop=9.0, temporal_stop=9.0)
+NOTHING = FreeInit(spatial_stop=0.0)
+ALPHA = 0.1
+
+
+def run_passes(settings: FreeInit, steps: list[int], *, over_latents: bool = False, stop_after: int = 99):
+    """Each pass's noise and init latents, where pass i draws i + 1 everywhere and ends at 10 (i + 1)."""
+    seen: list[tuple[torch.Tensor, torch.Tensor, int, bool]] = []
+
+    def sample(each: SamplingPass) -> torch.Tensor:
+        noise = each.start_noise(torch.full((4, 2, 8, 8), each.index + 1.0), over_latents=over_latents)
+        init = each.start_latents(torch.full((4, 2, 8, 8), 100.0))
+        seen.append((noise, init, each.num_steps, each.is_last))
+        return torch.full((4, 2, 8, 8), 10.0 * (each.index + 1))
+
+    latents = sample_passes(
+        steps, settings, sample, alpha_cumprod=lambda: ALPHA, is_stopped=lambda: len(seen) >= stop_after
+    )
+    return latents, seen
+
+
+def test_passes_begin_with_the_low_frequencies_of_the_clip_before_noised_by_the_first_noise():
+    latents, seen = run_passes(EVERYTHING, [2, 3, 4])
+    assert [(steps, is_last) for _, _, steps, is_last in seen] == [(2, False), (3, False), (4, True)]
+    expected = [1.0, *(math.sqrt(ALPHA) * before + math.sqrt(1 - ALPHA) for before in (10.0, 20.0))]
+    for (noise, _, _, _), value in zip(seen, expected, strict=True):
+        assert torch.allclose(noise, torch.tensor(value), atol=1e-4)
+    assert torch.equal(latents, torch.full((4, 2, 8, 8), 30.0))
+
+
+def test_passes_whose_filter_passes_nothing_begin_with_fresh_noise():
+    _, seen = run_passes(NOTHING, [1, 1, 1])
+    for index, (noise, init, _, _) in enumerate(seen):
+        assert torch.allclose(noise, torch.tensor(index + 1.0), atol=1e-4)
+        assert torch.allclose(init, torch.tensor(100.0), atol=1e-4)
+
+
+def test_passes_over_latents_keep_the_first_noise_and_put_the_clip_into_the_latents():
+    _, seen = run_passes(EVERYTHING, [1, 1], over_latents=True)
+    (first_noise, first_init, _, _), (noise, init, _, _) = seen
+    assert torch.allclose(noise, first_noise, atol=1e-4)
+    assert torch.equal(first_init, torch.full((4, 2, 8, 8), 100.0))
+    assert torch.allclose(init, torch.tensor(10.0), atol=1e-4)
+
+
+def test_a_stop_ends_the_passes_with_what_is_there():
+    latents, seen = run_passes(EVERYTHING, [1, 1, 1], stop_after=2)
+    assert len(seen) == 2
+    assert torch.equal(latents, torch.full((4, 2, 8, 8), 20.0))

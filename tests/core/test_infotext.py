@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animatediff_webui.core.errors import InfotextError
-from animatediff_webui.core.infotext import find_field, format_field, format_value, parse_value
+from animatediff_webui.core.infotext import add_note, format_field, format_value, parse_value
 from animatediff_webui.core.parameters import Parameters, parse_parameters
 from tests.core.arguments import api_arguments
 
@@ -41,14 +41,6 @@ def test_field_survives_the_webuis_parser(arguments: dict[str, Any], model_hash:
     assert (fields["Seed"], fields["Version"]) == ("1", "1.10.1")
     info = parse_value(fields["AnimateDiff"])
     assert (info.parameters, info.model_hash, info.unknown) == (parameters, model_hash, ())
-
-
-@given(api_arguments())
-def test_find_field_reads_back_what_was_written(arguments: dict[str, Any]):
-    parameters = parse_parameters(public_arguments(arguments))
-    info = find_field(infotext(format_field(parameters)))
-    assert info is not None
-    assert info.parameters == parameters
 
 
 @given(api_arguments())
@@ -112,5 +104,8 @@ def test_parse_value_that_was_changed_by_hand_is_refused_in_words(text: str, wor
         parse_value(text)
 
 
-def test_find_field_without_one_is_none():
-    assert find_field("a cat\nSteps: 20, Seed: 1") is None
+def test_a_note_stands_behind_the_fields_and_leaves_them_as_they_are():
+    text = infotext(format_field(parse_parameters({"fps": 12})))
+    noted = add_note(text, "interrupted after 3 frames")
+    assert webui_fields(noted) == {**webui_fields(text), "AnimateDiff note": "interrupted after 3 frames"}
+    assert add_note("", "interrupted after 3 frames") == ""

@@ -19,11 +19,11 @@ from animatediff_webui.core.windows import (
     SCHEDULERS,
     ContextLayout,
     Window,
+    build_spans,
     build_windows,
     fuse,
     gather,
     halving_fraction,
-    rotated_frames,
 )
 
 LOOPS = ["N", "R-P", "R+P", "A", "Seamless"]
@@ -90,33 +90,30 @@ def test_windows_without_loop_and_stride_never_wrap(layout: ContextLayout, step:
     assert not any(wraps(window.frames) for window in build_windows(plain, step))
 
 
-def uniform_cost(layout: ContextLayout, step: int) -> int:
-    """Frames computed in one step, by counting: windows per level times frames in each."""
-    length, size, overlap = layout.num_frames, layout.window_size, layout.overlap
-    fraction = int(f"{step:b}"[::-1], 2) / 2 ** len(f"{step:b}")
-    pad = round(length * fraction)
-    end = length + pad - (0 if layout.closed_loop in ("A", "Seamless") else overlap)
-    cost = 0
-    for level in range(min(layout.stride, math.ceil(math.log2(length / size)) + 1)):
-        spacing = 2**level
-        start, hop = int(fraction * spacing) + pad, size * spacing - overlap
-        if layout.closed_loop == "N" and level == 0:
-            starts = {first % length for first in range(start, end, hop)}
-            whole = {first for first in starts if first + size <= length}
-            wrapped = {0, length - size} if whole != starts else set()
-            cost += size * len(whole | wrapped)
-        else:
-            cost += max(0, math.ceil((end - start) / hop)) * min(size, math.ceil(length / spacing))
-    return cost
-
-
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(layouts(), st.integers(0, 1000))
-def test_uniform_cost_is_what_the_formula_says(layout: ContextLayout, step: int):
-    uniform = replace(layout, scheduler="uniform")
-    rotation = step + (layout.closed_loop == "Seamless")
-    expected = layout.num_frames if layout.is_single else uniform_cost(uniform, rotation)
-    assert sum(len(window.frames) for window in build_windows(uniform, step)) == expected
+def test_spans_are_the_windows_without_weights(layout: ContextLayout, step: int):
+    spelled_out = [span.frames(layout.num_frames) for span in build_spans(layout, step)]
+    assert spelled_out == [window.frames for window in build_windows(layout, step)]
+    assert [len(frames) for frames in spelled_out] == [span.length for span in build_spans(layout, step)]
+
+
+@settings(max_examples=100)
+@given(layouts(), st.integers(0, 1000))
+def test_uniform_windows_take_every_so_many_frames_and_start_a_hop_apart(layout: ContextLayout, step: int):
+    uniform = replace(layout, scheduler="uniform", closed_loop="A")
+    if uniform.is_single:
+        return
+    by_spacing: dict[int, list[int]] = {}
+    for span in build_spans(uniform, step):
+        by_spacing.setdefault(span.spacing, []).append(span.start)
+    assert list(by_spacing) == [2**level for level in range(len(by_spacing))]
+    assert len(by_spacing) <= uniform.stride
+    for spacing, starts in by_spacing.items():
+        hop = uniform.window_size * spacing - uniform.overlap
+        assert {(after - before) % uniform.num_frames for before, after in pairwise(starts)} <= {
+            hop % uniform.num_frames
+        }
 
 
 @settings(max_examples=100)
@@ -251,9 +248,10 @@ def test_seamless_single_window_holds_all_frames_in_circular_order(num_frames: i
 
 
 def test_seamless_seam_is_at_another_pair_in_each_step():
-    seams = [rotated_frames(16, step)[0] for step in range(16)]
-    assert sorted(seams) == list(range(16))
-    assert seams[:4] == [0, 8, 4, 12]
+    loop = {"num_frames": 16, "window_size": 16, "closed_loop": "Seamless"}
+    seams = [frames_of(step, **loop)[0][0] for step in range(15)]
+    assert sorted(seams) == list(range(1, 16))
+    assert seams[:3] == [8, 4, 12]
 
 
 def test_other_loops_keep_the_single_window_where_it_is():

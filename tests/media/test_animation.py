@@ -5,12 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import animatediff_webui.media.writers.png as png
-from animatediff_webui.media import MediaError, WriterOptions, WrittenFile, read_frames, write_animation
+from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.frames import ordered_frames
+from animatediff_webui.media import (
+    MediaError,
+    Playback,
+    WriterOptions,
+    WrittenFile,
+    read_frames,
+    read_infotext,
+    write_animation,
+)
 from tests.media.clips import ALL, Live, clip, frame
 
 
@@ -100,7 +113,64 @@ def test_failing_ffmpeg_its_reason_is_in_the_error_and_nothing_is_left(tmp_path,
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_interrupted_writer_leaves_no_temporary_files(tmp_path, monkeypatch):
+@given(st.integers(1, 5), st.sets(st.sampled_from([0, 1, 2])))
+def test_frames_are_played_in_the_order_given_and_saved_in_their_own(num_frames, reverse):
+    order = ordered_frames(num_frames, reverse)
+    with TemporaryDirectory() as folder:
+        formats = ["APNG", "PNG"]
+        written = write_animation(
+            clip(num_frames, (4, 4)), Path(folder, "clip"), formats, fps=8, playback=Playback(order)
+        )
+        assert [each.num_frames for each in written] == [len(order), num_frames]
+        indices = [order, range(num_frames)]
+        for each, shown in zip(written, indices, strict=True):
+            frames = [image.tobytes() for image in read_frames(each.path)]
+            assert frames == [frame(index, (4, 4), num_frames).tobytes() for index in shown]
+
+
+def test_frames_beyond_the_animation_are_saved_beside_it_unless_all_are_saved(tmp_path):
+    playback = Playback((0, 1), beyond=(2, 3))
+    beside = write_animation(clip(4), tmp_path / "a", ["APNG"], fps=8, playback=playback)
+    assert [(each.format, each.path.name, each.num_frames) for each in beside] == [
+        ("APNG", "a.png", 2),
+        ("PNG", "a-beyond", 2),
+    ]
+    assert [image.tobytes() for image in read_frames(tmp_path / "a-beyond")] == [
+        frame(index, num_frames=4).tobytes() for index in (2, 3)
+    ]
+    together = write_animation(clip(4), tmp_path / "b", ["APNG", "PNG"], fps=8, playback=playback)
+    assert [(each.path.name, each.num_frames) for each in together] == [("b.png", 2), ("b", 4)]
+
+
+def test_a_part_of_a_clip_says_so_in_its_infotext_and_its_number_of_frames(tmp_path):
+    reports: list[WrittenFile] = []
+    with pytest.raises(Stopped):
+        write_animation(
+            stopping_after(3, Stopped()), tmp_path / "clip", ["GIF", "APNG"], fps=8,
+            infotext="a cat\nSteps: 4", playback=Playback((0, 1, 2, 3, 4, 5, 4, 3)), report=reports.append,
+        )  # fmt: skip
+    assert [each.num_frames for each in reports] == [3, 3]
+    for each in reports:
+        assert read_infotext(each.path) == "a cat\nSteps: 4, AnimateDiff note: interrupted after 3 frames"
+
+
+def test_ctrl_c_while_a_file_is_written_waits_for_the_files(tmp_path, monkeypatch):
+    original, presses = png.write, [KeyboardInterrupt()]
+
+    def pressed(clip, path, options):
+        if presses:
+            raise presses.pop()
+        original(clip, path, options)
+
+    monkeypatch.setattr(png, "write", pressed)
+    reports: list[WrittenFile] = []
+    with pytest.raises(KeyboardInterrupt):
+        write_animation(clip(), tmp_path / "clip", ["PNG", "GIF"], fps=8, report=reports.append)
+    written = [(each.format, each.error, each.num_frames) for each in reports]
+    assert written == [("PNG", None, 6), ("GIF", None, 6)]
+
+
+def test_second_ctrl_c_leaves_no_temporary_files(tmp_path, monkeypatch):
     def interrupted(clip, path, options):
         path.mkdir()
         (path / "half.png").write_bytes(b"")
@@ -139,7 +209,6 @@ def test_existing_file_is_replaced_but_a_folder_of_frames_is_not(tmp_path):
     [
         ({"formats": ["GIF", "FLI"]}, "'FLI' is not known: use GIF"),
         ({"formats": []}, "No format"),
-        ({"fps": 0}, "fps is 0"),
         ({"loop_count": -1}, "loop count is -1"),
     ],
 )
@@ -147,6 +216,13 @@ def test_impossible_requests_are_refused_before_a_frame_is_taken(tmp_path, argum
     frames = iter([frame(0)])
     with pytest.raises(MediaError, match=words):
         write_animation(frames, tmp_path / "clip", **{"formats": ["GIF"], "fps": 8, **arguments})
+    assert next(frames)
+
+
+def test_an_impossible_rate_is_refused_before_a_frame_is_taken(tmp_path):
+    frames = iter([frame(0)])
+    with pytest.raises(ParameterError, match="fps is 0"):
+        write_animation(frames, tmp_path / "clip", ["GIF"], fps=0)
     assert next(frames)
 
 

@@ -1,15 +1,12 @@
-"""Frames between frames, and frames in the order of play."""
+"""Frames between frames."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from animatediff_webui.core.frames import ordered_frames
-from animatediff_webui.media import MediaError, in_order, interpolate
+from animatediff_webui.media import MediaError, interpolate
 from tests.media.clips import Live, clip, frame
 
 
@@ -71,31 +68,14 @@ def raising_after(count):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("process", "count"),
-    [(lambda frames: interpolate(frames, 3), 9), (lambda frames: in_order(frames, (0, 1, 2, 3, 2, 1)), 5)],
-)
-def test_interrupted_frames_what_came_is_processed_and_the_error_goes_on(process, count):
+def test_interrupted_frames_what_came_is_processed_and_the_error_goes_on():
     received = []
     with pytest.raises(KeyboardInterrupt):
-        received.extend(image for image in _collecting(process(raising_after(3)), received))
-    assert len(received) == count
+        received.extend(image for image in _collecting(interpolate(raising_after(3), 3), received))
+    assert len(received) == 9
 
 
 def _collecting(frames, received):
     for image in frames:
         received.append(image)
         yield from ()
-
-
-@given(st.integers(1, 5), st.sets(st.sampled_from([0, 1, 2])))
-def test_in_order_any_reverse_gives_the_frames_of_the_plan(num_frames, reverse):
-    order = ordered_frames(num_frames, reverse)
-    frames = list(in_order(clip(num_frames, (4, 4)), order))
-    assert [image.tobytes() for image in frames] == [frame(i, (4, 4), num_frames).tobytes() for i in order]
-
-
-def test_in_order_forwards_is_lazy():
-    live = Live(frame)
-    for _ in in_order((live(index) for index in range(20)), tuple(range(10))):
-        assert live.alive <= 2

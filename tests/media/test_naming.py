@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from animatediff_webui.media import MediaError, reserved_stem
+from animatediff_webui.media.naming import output_folder
 
 DAY = date(2024, 2, 9)
 ALLOWED = string.ascii_letters + string.digits + "._-"
@@ -91,3 +93,41 @@ def test_processes_at_once_get_different_numbers(tmp_path):
     running = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     numbers = [line for process in running for line in process.communicate()[0].split()]
     assert len(numbers) == len(set(numbers)) == 120
+
+
+def test_leftovers_of_runs_that_died_are_swept_and_those_of_living_ones_are_not(tmp_path):
+    """The dead: killed while it held its number. The living: in this block, and in another process."""
+    code = (
+        "import os, signal, sys, time; from pathlib import Path; from datetime import date\n"
+        "from animatediff_webui.media.naming import reserved_stem\n"
+        "with reserved_stem(Path(sys.argv[1]), 1, day=date(2024, 2, 9)) as stem:\n"
+        "    stem.with_name(f'.{stem.name}.gif.0123.part').touch()\n"
+        "    stem.with_name(f'.{stem.name}.4567.part').mkdir()\n"
+        "    print(stem, flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    running = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        stems = [Path(process.stdout.readline().strip()) for process in running]
+        running[0].kill()
+        running[0].wait()
+        for path in stems[0].parent.iterdir():
+            os.utime(path, (0, 0))
+        with reserved_stem(tmp_path, 2, day=DAY):
+            names = sorted(path.name for path in stems[0].parent.iterdir())
+        dead, living = (stem.name[:5] for stem in stems)
+        assert not [name for name in names if name.startswith(f".{dead}-")]
+        assert [name for name in names if name.startswith(f".{living}")] == [
+            f".{living}-1.4567.part", f".{living}-1.gif.0123.part", f".{living}.claim",
+        ]  # fmt: skip
+    finally:
+        for process in running:
+            process.kill()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "long" * 100, "nul\0"])
+def test_a_folder_that_cannot_be_written_to_is_refused_in_a_sentence(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(MediaError, match=r"Nothing can be written to .*: choose another output folder"):
+        output_folder(tmp_path / place)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatediff_webui.media.errors import MediaError
-from animatediff_webui.media.timing import exact_fps, gif_delays, plausible_rate, spread_durations
+from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.frame_rate import exact_fps
+from animatediff_webui.media.timing import gif_delays, plausible_rate, spread_durations
 
 COUNTS = st.integers(1, 200)
 RATES = st.fractions(Fraction(1, 100), 500, max_denominator=1001)
@@ -69,5 +70,5 @@ def test_exact_fps_is_the_rate_that_was_meant(fps, exact):
 
 @pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e9, 1e-9, True])
 def test_exact_fps_of_an_impossible_rate_is_refused(fps):
-    with pytest.raises(MediaError, match="fps is"):
+    with pytest.raises(ParameterError, match="fps is"):
         exact_fps(fps)

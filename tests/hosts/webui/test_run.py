@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from animatediff_webui.core.infotext import find_field
 from motion_module import BetaSchedule, alphas_cumprod
 from tests.hosts.webui.conftest import FakeModel, clean, embedding
+from tests.infotexts import find_animation
 
 LONG = "one two three four five six seven eight nine"
 LINEAR = alphas_cumprod(BetaSchedule.LINEAR)
@@ -29,7 +29,7 @@ def test_run_gives_a_gif_with_the_infotext_and_the_frames_asked_for(webui):
     (file,) = json.loads(p.processed.js())["animatediff"]
     assert (file["format"], file["mime"], file["error"]) == ("GIF", "image/gif", None)
     assert file["name"].endswith("-1.gif")
-    info = find_field(p.processed.infotexts[0])
+    info = find_animation(p.processed.infotexts[0])
     assert info.parameters.video_length == 6
     assert info.parameters.model == "mm.safetensors"
     assert len(info.model_hash) == 10

@@ -13,6 +13,7 @@ from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Para
 PREFIX = "animatediff"
 """Every element's id starts with it, and so do the script's and the style sheet's names."""
 _RADIO_LETTERS = 36
+_SLIDER_SPAN = 10
 _LATER = "Not in the WebUI yet."
 
 
@@ -158,8 +159,8 @@ def _info(field: Field, refused: bool, zero_is_empty: bool) -> str:
 
 def _widget_kind(field: Field) -> WidgetKind:
     if field.kind in (Kind.INTEGER, Kind.NUMBER):
-        bounded = field.minimum is not None and field.maximum is not None
-        return WidgetKind.SLIDER if bounded else WidgetKind.NUMBER
+        span = _SLIDER_SPAN + 1 if field.minimum is None or field.maximum is None else field.maximum - field.minimum
+        return WidgetKind.SLIDER if span <= _SLIDER_SPAN else WidgetKind.NUMBER
     if field.kind is Kind.CHOICE:
         letters = sum(len(str(choice)) for choice in field.choices)
         return WidgetKind.RADIO if letters <= _RADIO_LETTERS else WidgetKind.DROPDOWN

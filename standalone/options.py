@@ -164,4 +164,4 @@ def _help(field: Field) -> str:
     if isinstance(default, tuple):
         default = ", ".join(map(str, default))
     shown = "" if default in (None, "", ()) or field.kind is Kind.BOOL else f" (default: {default})"
-    return f"{field.help}{choices}{shown}".replace("%", "%%")
+    return f"{field.full_help}{choices}{shown}".replace("%", "%%")

@@ -35,8 +35,8 @@ class Field:
     """One row of the parameter table.
 
     `attribute` is where the value lives in `Parameters`, e.g. "context.overlap". `above` is a bound that is
-    itself not allowed. `aliases` and `old_values` are older spellings of key and value. Values of
-    `private` fields stay out of infotexts.
+    itself not allowed. `help` is a line below a widget, `details` what else there is to know. `aliases` and
+    `old_values` are older spellings of key and value. Values of `private` fields stay out of infotexts.
     """
 
     name: str
@@ -54,6 +54,12 @@ class Field:
     aliases: tuple[str, ...] = ()
     old_values: tuple[tuple[bool, str], ...] = ()
     private: bool = False
+    details: str = ""
+
+    @property
+    def full_help(self) -> str:
+        """Everything there is to say about the field."""
+        return f"{self.help} {self.details}".strip()
 
     @property
     def infotext_key(self) -> str | None:
@@ -115,7 +121,7 @@ class Field:
 
     def schema(self) -> dict[str, Any]:
         """This field as a JSON Schema; null always means the default. (Any: JSON.)"""
-        schema: dict[str, Any] = {"title": self.label, "description": self.help}
+        schema: dict[str, Any] = {"title": self.label, "description": self.full_help}
         if self.kind is Kind.CHOICE:
             schema["enum"] = [*self.choices, None]
         elif self.kind is Kind.CHOICES:

@@ -183,13 +183,14 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "video_length", "video_length", "Number of frames", Kind.INTEGER, "Animation",
-        "0: as many as the source video has, else the context batch size. Below the context batch size, as "
-        "many as that are generated, and the first ones make the video.",
+        "0: as the source video, else the context batch size.",
+        details="Below the context batch size, as many as that are generated, and the first ones make the "
+        "video.",
         minimum=0, maximum=MAX_FRAMES, aliases=("num_frames", "number_of_frames"),
     ),
     _row(
         "fps", "output.fps", "FPS", Kind.NUMBER, "Output",
-        "Frames per second of the output. Empty: those of the source video, else 8.",
+        "Frames per second. Empty: the source video's, else 8.",
         above=0.0, maximum=MAX_FPS,
     ),
     _row(
@@ -205,18 +206,20 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "batch_size", "context.batch_size", "Context batch size", Kind.INTEGER, "Context windows",
-        "How many frames the motion module sees at once. Empty: as many as it was trained on, 16 for most "
-        "and 8 for HotShot-XL.",
+        "Frames that the motion module sees at once.",
+        details="Empty: as many as it was trained on, 16 for most and 8 for HotShot-XL.",
         minimum=1, maximum=MAX_CONTEXT_LENGTH, aliases=("context_batch_size", "context_length"),
     ),
     _row(
         "stride", "context.stride", "Stride", Kind.INTEGER, "Context windows",
-        "Ties far frames together: windows also take every 2nd, 4th, ... frame, at most this many levels.",
+        "Ties far frames together.",
+        details="Windows also take every 2nd, 4th, ... frame, at most this many levels.",
         minimum=1, maximum=MAX_STRIDE, aliases=("context_stride",),
     ),
     _row(
         "overlap", "context.overlap", "Overlap", Kind.INTEGER, "Context windows",
-        "How many frames neighbouring windows share. -1: a quarter of the context batch size.",
+        "Frames that neighbouring windows share. -1: a quarter.",
+        details="A quarter of the context batch size.",
         minimum=-1, maximum=MAX_CONTEXT_LENGTH - 1, aliases=("context_overlap",),
     ),
     _row(
@@ -246,12 +249,14 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "reverse", "output.reverse", "Reverse", Kind.CHOICES, "Output",
-        "0: append the frames in reverse. 1: without the first of those. 2: without the last of those.",
+        "0: append the frames in reverse.",
+        details="1: without the first of those. 2: without the last of those.",
         choices=(0, 1, 2),
     ),
     _row(
         "latent_power", "init.power", "Latent power", Kind.NUMBER, "Image to image",
-        "Frame i starts from 1 - i^power/scale of the picture; the rest is noise.",
+        "How fast the picture's share falls.",
+        details="Frame i starts from 1 - i^power/scale of the picture; the rest is noise.",
         minimum=0,
     ),
     _row(
@@ -266,7 +271,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "latent_power_last", "init.last_power", "Latent power (last)", Kind.NUMBER, "Image to image",
-        "Latent power for the last frame, counted from the end.",
+        "Latent power, counted from the end.",
         minimum=0,
     ),
     _row(
@@ -285,12 +290,14 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "freeinit_ds", "freeinit.spatial_stop", "Spatial stop frequency", Kind.NUMBER, "FreeInit",
-        "What counts as low within a frame, 1 being the highest frequency.",
+        "What counts as low within a frame.",
+        details="1 is the highest frequency.",
         minimum=0, maximum=1,
     ),
     _row(
         "freeinit_dt", "freeinit.temporal_stop", "Temporal stop frequency", Kind.NUMBER, "FreeInit",
-        "What counts as low over the frames, 1 being the highest frequency.",
+        "What counts as low over the frames.",
+        details="1 is the highest frequency.",
         minimum=0, maximum=1,
     ),
     _row(
@@ -305,14 +312,15 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "context_scheduler", "context.scheduler", "Window scheduler", Kind.CHOICE, "Context windows",
-        "uniform: windows move from step to step. standard static: they stay. looped uniform: they always "
-        "wrap. batched: no overlap, fastest, cuts show.",
+        "How windows are laid over the clip.",
+        details="uniform: they move from step to step. standard static: they stay. looped uniform: they "
+        "always wrap. batched: no overlap, fastest, cuts show.",
         choices=tuple(SCHEDULERS),
     ),
     _row(
         "context_fuse", "context.fuse", "Fuse weights", Kind.CHOICE, "Context windows",
-        "How overlapping windows are averaged: flat, pyramid (the middle counts most), overlap-linear (only "
-        "the overlap fades).",
+        "How overlapping windows are averaged.",
+        details="flat: evenly. pyramid: the middle counts most. overlap-linear: only the overlap fades.",
         choices=tuple(FUSE_WEIGHTS),
     ),
     _row(
@@ -322,7 +330,8 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "prompt_easing", "travel.easing", "Prompt easing", Kind.CHOICE, "Prompt travel",
-        "linear: evenly. hold: jumps at each keyframe. ease in-out: slow at both keyframes.",
+        "The pace between keyframes.",
+        details="linear: evenly. hold: jumps at each keyframe. ease in-out: slow at both keyframes.",
         choices=tuple(EASINGS),
     ),
     _row(

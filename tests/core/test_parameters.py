@@ -87,6 +87,7 @@ def test_fields_names_labels_and_aliases_are_unique():
 
 def test_fields_all_have_help_that_ends_like_a_sentence():
     assert all(field.help.endswith(".") and field.label and field.group for field in FIELDS)
+    assert all(field.details.endswith(".") for field in FIELDS if field.details)
 
 
 def test_fields_accept_their_own_default():

@@ -159,8 +159,10 @@ def _info(field: Field, refused: bool, zero_is_empty: bool) -> str:
 
 def _widget_kind(field: Field) -> WidgetKind:
     if field.kind in (Kind.INTEGER, Kind.NUMBER):
-        span = _SLIDER_SPAN + 1 if field.minimum is None or field.maximum is None else field.maximum - field.minimum
-        return WidgetKind.SLIDER if span <= _SLIDER_SPAN else WidgetKind.NUMBER
+        if field.minimum is None or field.maximum is None:
+            return WidgetKind.NUMBER
+        is_narrow = field.maximum - field.minimum <= _SLIDER_SPAN
+        return WidgetKind.SLIDER if is_narrow else WidgetKind.NUMBER
     if field.kind is Kind.CHOICE:
         letters = sum(len(str(choice)) for choice in field.choices)
         return WidgetKind.RADIO if letters <= _RADIO_LETTERS else WidgetKind.DROPDOWN

@@ -8,7 +8,7 @@ PAGE = (Path(__file__).parents[4] / "docs" / "webui.md").read_text("utf-8")
 
 def row(field: Field) -> str:
     default = shown(to_json(field.default))
-    return f"| `{field.name}` | {field.label} | {field.allowed} | {default} | {field.help} |"
+    return f"| `{field.name}` | {field.label} | {field.allowed} | {default} | {field.full_help} |"
 
 
 def shown(default: object) -> str:

@@ -85,21 +85,15 @@ def write_animation(
         raise MediaError(f"The loop count is {loop_count}, but must be 0 (forever) or more.")
     rate = exact_fps(fps)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    results: list[WrittenFile] = []
     with FrameStore(stem.parent) as store:
         interruption = store.fill(frames)
         if interruption is not None:
             infotext = add_note(infotext, f"interrupted after {len(store)} frames")
-        whole = store.selected(range(len(store)))
-        clip = Clip(whole, rate, loop_count, clean_infotext(infotext))
+        clip = Clip(store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext))
+        results: list[WrittenFile] = []
         for output in outputs if store else ():
-            try:
-                written = _written(clip, output, options or WriterOptions())
-            except KeyboardInterrupt as error:
-                if interruption is not None:
-                    raise
-                interruption = error
-                written = _written(clip, output, options or WriterOptions())
+            written, pressed = _written_despite_ctrl_c(clip, output, options or WriterOptions(), interruption)
+            interruption = interruption or pressed
             results.append(written)
             report(written)
     if interruption is not None:
@@ -107,6 +101,18 @@ def write_animation(
     if not results:
         raise MediaError("The clip has no frames: there is nothing to write.")
     return results
+
+
+def _written_despite_ctrl_c(
+    clip: Clip, output: _Output, options: WriterOptions, interruption: BaseException | None
+) -> tuple[WrittenFile, KeyboardInterrupt | None]:
+    """The result, and the Ctrl-C that came meanwhile: the first one only, another one is raised."""
+    try:
+        return _written(clip, output, options), None
+    except KeyboardInterrupt as pressed:
+        if interruption is not None:
+            raise
+        return _written(clip, output, options), pressed
 
 
 def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Output]:

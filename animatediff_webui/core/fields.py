@@ -94,7 +94,7 @@ class Field:
 
     @property
     def _listed(self) -> str:
-        return ", ".join(str(choice) for choice in self.choices)
+        return ", ".join(map(str, self.choices))
 
     def read(self, raw: object) -> Value:
         """`raw`, as an API client or a widget sends it, as a checked value; None is the default.
@@ -115,8 +115,7 @@ class Field:
         if self.kind in (Kind.INTEGER, Kind.NUMBER):
             return self.read(_number(stripped))
         if self.kind is Kind.CHOICES:
-            parts = [part.strip(" '\"") for part in stripped.strip("[]()").split(",")]
-            return self.read([_number(part) for part in parts if part])
+            return self.read(_listed_values(stripped))
         return self.read(text if self.kind in (Kind.PATH, Kind.TEXT, Kind.MODEL) else stripped)
 
     def schema(self) -> dict[str, Any]:
@@ -129,8 +128,12 @@ class Field:
             schema["anyOf"] = [{"type": "array", "items": items}, items, {"type": "null"}]
         else:
             schema["type"] = [_JSON_TYPES.get(self.kind, "string"), "null"]
-        bounds = {"minimum": self.minimum, "exclusiveMinimum": self.above, "maximum": self.maximum}
-        schema |= {key: bound for key, bound in bounds.items() if bound is not None}
+        if self.minimum is not None:
+            schema["minimum"] = self.minimum
+        if self.above is not None:
+            schema["exclusiveMinimum"] = self.above
+        if self.maximum is not None:
+            schema["maximum"] = self.maximum
         if self.pattern:
             schema["pattern"] = f"^{self.pattern}$"
         schema["default"] = list(self.default) if isinstance(self.default, tuple) else self.default
@@ -164,6 +167,16 @@ def _number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text.strip()
+
+
+def _listed_values(text: str) -> list[int | float | str]:
+    """The values of `a, b`, `[1, 2]` or `('a', 'b')`."""
+    values: list[int | float | str] = []
+    for part in text.strip("[]()").split(","):
+        value = part.strip(" '\"")
+        if value:
+            values.append(_number(value))
+    return values
 
 
 def _read_bool(field: Field, raw: object) -> bool:

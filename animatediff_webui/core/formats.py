@@ -28,6 +28,9 @@ class Format:
     holds_every_frame: bool = False
     longest_frame: float = math.inf
 
+    def __str__(self) -> str:
+        return self.name
+
 
 PNG_FRAMES = Format("PNG", "", "image/png", is_animation=False, holds_every_frame=True)
 
@@ -48,4 +51,4 @@ FORMATS: Mapping[str, Format] = {row.name: row for row in _ROWS}
 
 def format_names(formats: Iterable[Format]) -> str:
     """The names, for a sentence."""
-    return ", ".join(row.name for row in formats)
+    return ", ".join(map(str, formats))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import chain
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from PIL import Image
@@ -414,10 +415,12 @@ def to_json(value: Value) -> Any:
 
 def json_schema() -> dict[str, Any]:
     """The parameters as a JSON Schema (2020-12); old spellings are marked as deprecated. (Any: JSON.)"""
-    properties = {field.name: field.schema() for field in FIELDS}
-    old = {
-        alias: {**properties[field.name], "deprecated": True} for field in FIELDS for alias in field.aliases
-    }
+    properties: dict[str, Any] = {}
+    old: dict[str, Any] = {}
+    for field in FIELDS:
+        properties[field.name] = field.schema()
+        for alias in field.aliases:
+            old[alias] = {**field.schema(), "deprecated": True}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "AnimateDiff",
@@ -461,10 +464,11 @@ def _items(raw: object) -> list[tuple[str, object]]:
             f'The arguments are {shown(raw)}, but must be an object such as {{"enable": true}}.'
         )
     rows = cast("Sequence[object]", raw)
-    if any(isinstance(row, Mapping) for row in rows):
-        if not all(isinstance(row, Mapping) for row in rows):
+    num_objects = [isinstance(row, Mapping) for row in rows].count(True)
+    if num_objects:
+        if num_objects < len(rows):
             raise ParameterError("The arguments mix objects and bare values: send one object with all keys.")
-        return [item for row in rows for item in _items(row)]
+        return list(chain.from_iterable(map(_items, rows)))
     if len(rows) > len(FIELDS):
         raise ParameterError(
             f"{len(rows)} values are given for {len(FIELDS)} parameters: send an object that names them."

@@ -74,7 +74,7 @@ class Plan:
     @property
     def returns_frames(self) -> bool:
         """Whether an API client gets the frames, too."""
-        return any(not each.is_file for each in self.formats)
+        return len(self.written_formats) < len(self.formats)
 
     @property
     def extra_frames(self) -> tuple[int, ...]:
@@ -103,9 +103,9 @@ class Plan:
         if not freeinit.enable:
             return (num_steps,)
         count = freeinit.iterations
-        return tuple(
-            max(1, num_steps * (index + 1) // count) if freeinit.fast else num_steps for index in range(count)
-        )
+        if not freeinit.fast:
+            return (num_steps,) * count
+        return tuple(max(1, num_steps * (index + 1) // count) for index in range(count))
 
     def cost(self, num_steps: int) -> PlanCost:
         """What `num_steps` sampling steps cost, for samplers that call the UNet once a step."""
@@ -113,9 +113,10 @@ class Plan:
         steps_per_pass = self.steps_per_iteration(num_steps)
         for step in range(num_steps):
             spans = build_spans(self.layout, step)
-            passes = sum(steps > step for steps in steps_per_pass)
+            passes = len([steps for steps in steps_per_pass if steps > step])
             window_calls += passes * len(spans)
-            frame_calls += passes * sum(span.length for span in spans)
+            for span in spans:
+                frame_calls += passes * span.length
         return PlanCost(window_calls, frame_calls)
 
     def __str__(self) -> str:
@@ -177,8 +178,9 @@ def format_plan(plan: Plan, num_steps: int = 20, drawn_steps: int = 4) -> str:
         *(("Note", note) for note in plan.notes),
         *_track_rows("Prompt", plan.prompt_track),
         *_track_rows("Negative", plan.negative_prompt_track),
-        *(row for step in range(min(drawn_steps, num_steps)) for row in _window_rows(plan, step)),
     ]
+    for step in range(min(drawn_steps, num_steps)):
+        rows += _window_rows(plan, step)
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
 
@@ -198,10 +200,11 @@ def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
 
 def _check_formats(parameters: Parameters, fps: Fraction) -> None:
     """ParameterError where a format cannot show a frame for as long as the rate asks for."""
-    for each in (FORMATS[name] for name in parameters.output.formats):
+    for name in parameters.output.formats:
+        each = FORMATS[name]
         if 1 / fps > each.longest_frame:
             raise ParameterError(
-                f"fps is {float(fps):g}, but {each.name} shows a frame for at most {each.longest_frame:g} "
+                f"fps is {float(fps):g}, but {name} shows a frame for at most {each.longest_frame:g} "
                 "seconds: use a higher fps, or another format."
             )
 
@@ -245,14 +248,13 @@ def _frame_counts(
 def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
     if not track.text:
         return []
-    texts = [
-        " ".join([track.prompts[keyframe.prompt], *(tag.text for tag in keyframe.loras)])
-        for keyframe in track.keyframes
-    ]
-    if len(texts) == 1:
-        return [(label, texts[0])]
-    labels = [f"{label} {keyframe.frame}" for keyframe in track.keyframes]
-    return list(zip(labels, texts, strict=True))
+    is_alone = len(track.keyframes) == 1
+    rows: list[tuple[str, str]] = []
+    for keyframe in track.keyframes:
+        tags = [tag.text for tag in keyframe.loras]
+        text = " ".join([track.prompts[keyframe.prompt], *tags])
+        rows.append((label if is_alone else f"{label} {keyframe.frame}", text))
+    return rows
 
 
 def _window_rows(plan: Plan, step: int) -> list[tuple[str, str]]:
@@ -260,7 +262,8 @@ def _window_rows(plan: Plan, step: int) -> list[tuple[str, str]]:
     cells = min(plan.num_frames, _DRAWN_FRAMES)
     rows: list[tuple[str, str]] = []
     for window in plan.windows(step):
-        drawn = {frame * cells // plan.num_frames for frame in window.frames}
-        bar = "".join("#" if cell in drawn else "." for cell in range(cells))
-        rows.append(("" if rows else f"Step {step}", f"{bar}  from frame {window.frames[0]}"))
+        bar = ["."] * cells
+        for frame in window.frames:
+            bar[frame * cells // plan.num_frames] = "#"
+        rows.append(("" if rows else f"Step {step}", f"{''.join(bar)}  from frame {window.frames[0]}"))
     return rows

@@ -86,7 +86,7 @@ class PromptTrack:
     @property
     def blends(self) -> tuple[Blend, ...]:
         """Per frame, the blend of two prompts."""
-        return tuple(self._prompt_blend(blend) for blend in self.keyframe_blends)
+        return tuple(map(self._prompt_blend, self.keyframe_blends))
 
     @property
     def keyframe_loras(self) -> tuple[tuple[int, tuple[LoraTag, ...]], ...]:
@@ -96,8 +96,11 @@ class PromptTrack:
     @property
     def lora_strengths(self) -> dict[str, tuple[float, ...]]:
         """Each keyframe LoRA's strength per frame, blended like the prompts; without a tag it is 0."""
-        names = dict.fromkeys(tag.name for _, tags in self.keyframe_loras for tag in tags)
-        return {name: self._strengths(name) for name in names}
+        strengths: dict[str, tuple[float, ...]] = {}
+        for _, tags in self.keyframe_loras:
+            for tag in tags:
+                strengths[tag.name] = self._strengths(tag.name)
+        return strengths
 
     def extended(self, num_frames: int) -> PromptTrack:
         """This track for a longer clip: the last frame holds."""
@@ -187,10 +190,9 @@ def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, blending: str
         raise ValueError(f"Expected embeddings of {len(track.prompts)} prompts, found {len(embeddings)}.")
     blends = track.blends
     flat = embeddings.flatten(1).float()
-    left = flat[[blend.left for blend in blends]]
-    right = flat[[blend.right for blend in blends]]
-    position = flat.new_tensor([blend.position for blend in blends])[:, None]
-    blended = BLENDINGS[blending](left, right, position)
+    left, right, position = zip(*blends, strict=True)
+    positions = flat.new_tensor(position)[:, None]
+    blended = BLENDINGS[blending](flat[list(left)], flat[list(right)], positions)
     return blended.reshape(-1, *embeddings.shape[1:]).to(embeddings.dtype)
 
 
@@ -227,7 +229,7 @@ def pad_embeddings(embeddings: Sequence[torch.Tensor], empty_chunk: torch.Tensor
     needed: that is what a text encoder that works in chunks of m tokens gives for "nothing more".
     Raises ValueError where the missing length is no whole number of chunks.
     """
-    longest = max(len(embedding) for embedding in embeddings)
+    longest = max(map(len, embeddings))
     padded = embeddings[0].new_empty((len(embeddings), longest, *embeddings[0].shape[1:]))
     for row, embedding in zip(padded, embeddings, strict=True):
         length = len(embedding)
@@ -352,7 +354,8 @@ def close_gaps(prompt: str) -> str:
 def _join(*parts: str) -> str:
     """Parts joined by ", ", but with a space beside BREAK and AND, and without doubled commas."""
     joined: list[str] = []
-    for part in (part.strip().rstrip(",").rstrip() for part in parts):
+    for each in parts:
+        part = each.strip().rstrip(",").rstrip()
         if joined and part:
             words = _NO_COMMA_AFTER.search(joined[-1][-_LONGEST_WORD:]) or _NO_COMMA_BEFORE.match(part)
             joined.append(" " if words else ", ")

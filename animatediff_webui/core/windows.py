@@ -271,7 +271,8 @@ FUSE_WEIGHTS: Mapping[str, Callable[[int, int], list[float]]] = {
 
 def _weighted(frames: Sequence[FrameIndices], layout: ContextLayout) -> tuple[Window, ...]:
     """Windows whose weights sum to one for each frame."""
-    raw = [FUSE_WEIGHTS[layout.fuse](len(window), layout.overlap) for window in frames]
+    weights_of = FUSE_WEIGHTS[layout.fuse]
+    raw = [weights_of(len(window), layout.overlap) for window in frames]
     totals = [0.0] * layout.num_frames
     for window, weights in zip(frames, raw, strict=True):
         for frame, weight in zip(window, weights, strict=True):

@@ -17,7 +17,7 @@ from .prompt_travel import PromptTrack, parse_prompt_travel
 from .windows import ContextLayout, Window, build_spans, build_windows
 
 DEFAULT_FPS = 8.0
-DEFAULT_WINDOW = 16
+DEFAULT_CONTEXT_LENGTH = 16
 _DRAWN_FRAMES = 64
 
 
@@ -189,7 +189,7 @@ def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
     """The context length, checked against what the module can take."""
     asked = parameters.context.batch_size
     if module is None:
-        return asked or DEFAULT_WINDOW
+        return asked or DEFAULT_CONTEXT_LENGTH
     if asked is not None and asked > module.context_limit:
         raise ParameterError(
             f"batch_size is {asked}, but must be from 1 to {module.context_limit}, the most frames this "

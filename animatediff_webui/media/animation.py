@@ -18,7 +18,7 @@ from .infotext import clean_infotext
 from .options import WriterOptions
 from .store import FrameStore
 from .temporary import completed
-from .writers import Clip, format_named, writer_of
+from .writers import Animation, format_named, writer_of
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ def write_animation(
     outputs = _outputs(stem, formats, playback or Playback())
     if loop_count < 0:
         raise MediaError(f"The loop count is {loop_count}, but must be 0 (forever) or more.")
-    rate = exact_fps(fps)
+    rate, chosen = exact_fps(fps), options or WriterOptions()
     stem.parent.mkdir(parents=True, exist_ok=True)
     with FrameStore(stem.parent) as store:
         interruption = store.fill(frames)
         if interruption is not None:
             infotext = add_note(infotext, f"interrupted after {len(store)} frames")
-        clip = Clip(store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext))
+        animation = Animation(store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext))
         results: list[WrittenFile] = []
         for output in outputs if store else ():
-            written, pressed = _written_despite_ctrl_c(clip, output, options or WriterOptions(), interruption)
+            written, pressed = _written_despite_ctrl_c(animation, output, chosen, interruption)
             interruption = interruption or pressed
             results.append(written)
             report(written)
@@ -104,15 +104,15 @@ def write_animation(
 
 
 def _written_despite_ctrl_c(
-    clip: Clip, output: _Output, options: WriterOptions, interruption: BaseException | None
+    animation: Animation, output: _Output, options: WriterOptions, interruption: BaseException | None
 ) -> tuple[WrittenFile, KeyboardInterrupt | None]:
     """The result, and the Ctrl-C that came meanwhile: the first one only, another one is raised."""
     try:
-        return _written(clip, output, options), None
+        return _written(animation, output, options), None
     except KeyboardInterrupt as pressed:
         if interruption is not None:
             raise
-        return _written(clip, output, options), pressed
+        return _written(animation, output, options), pressed
 
 
 def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Output]:
@@ -129,13 +129,13 @@ def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Ou
     return outputs
 
 
-def _written(clip: Clip, output: _Output, options: WriterOptions) -> WrittenFile:
-    shown = clip.frames if output.indices is None else clip.frames.selected(output.indices)
+def _written(animation: Animation, output: _Output, options: WriterOptions) -> WrittenFile:
+    shown = animation.frames if output.indices is None else animation.frames.selected(output.indices)
     error = None if shown else f"{output.format.name} was not written: none of its frames was ready."
     try:
         if shown:
             with completed(output.path) as temporary:
-                writer_of(output.format).write(replace(clip, frames=shown), temporary, options)
+                writer_of(output.format).write(replace(animation, frames=shown), temporary, options)
     # What encoders raise: missing packages, refused values, full disks, and Pillow's own kinds.
     except (ImportError, OSError, RuntimeError, ValueError) as reason:
         error = f"{output.format.name} was not written: {reason}"

@@ -8,9 +8,9 @@ from typing import cast
 from animatediff_webui.core.formats import FORMATS, Format, format_names
 from animatediff_webui.media.errors import MediaError
 
-from .contract import Clip, Writer
+from .contract import Animation, Writer
 
-__all__ = ["Clip", "Writer", "format_named", "writer_of"]
+__all__ = ["Animation", "Writer", "format_named", "writer_of"]
 
 
 def writer_of(wanted: Format) -> Writer:

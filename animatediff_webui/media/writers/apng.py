@@ -20,18 +20,25 @@ from animatediff_webui.media.infotext import png_text
 from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.media.timing import spread_durations
 
-from .contract import Clip
+from .contract import Animation
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_UINT16 = 2**16 - 1
 _MAX_UINT31 = 2**31 - 1
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     """The name ends in .png: programs that know no animation show the first frame."""
-    delays = _delays(len(clip.frames), clip.fps)
+    delays = _delays(len(animation.frames), animation.fps)
     with path.open("wb") as file:
-        write_frames(file, clip.frames, delays, clip.loop_count, clip.infotext, options.png_compression)
+        write_frames(
+            file,
+            animation.frames,
+            delays,
+            animation.loop_count,
+            animation.infotext,
+            options.png_compression,
+        )
 
 
 def write_frames(

@@ -10,23 +10,23 @@ from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.media.pillow_avif import avif_available
 from animatediff_webui.media.timing import spread_durations
 
-from .contract import Clip
+from .contract import Animation
 from .lazy import as_one_image
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     """Neither encoder can set how often it plays: players repeat it forever."""
     if not avif_available():
         raise MissingPackageError(
             "This Pillow cannot write AVIF: run `pip install pillow-avif-plugin` (Pillow 11.3 needs none)."
         )
-    with as_one_image(clip.frames, path.parent) as image:
+    with as_one_image(animation.frames, path.parent) as image:
         image.save(
             path,
             format="AVIF",
             save_all=True,
-            duration=spread_durations(len(clip.frames), clip.fps, 1000),
+            duration=spread_durations(len(animation.frames), animation.fps, 1000),
             quality=options.avif_quality,
             speed=6,
-            exif=exif_comment(clip.infotext),
+            exif=exif_comment(animation.infotext),
         )

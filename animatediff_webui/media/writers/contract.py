@@ -12,7 +12,7 @@ from animatediff_webui.media.store import FrameSelection
 
 
 @dataclass(frozen=True)
-class Clip:
+class Animation:
     """One animation to write. `loop_count` is how often it plays, 0 is forever; an empty infotext is none."""
 
     frames: FrameSelection
@@ -25,6 +25,6 @@ class Writer(Protocol):
     """A module of this folder: imported when its format is first written."""
 
     @staticmethod
-    def write(clip: Clip, path: Path, options: WriterOptions) -> None:
-        """Write `clip` to `path`, reading a frame at a time. Raises MissingPackageError without its codec."""
+    def write(animation: Animation, path: Path, options: WriterOptions) -> None:
+        """Write `animation` to `path`, reading a frame at a time. Raises MissingPackageError without its codec."""
         ...

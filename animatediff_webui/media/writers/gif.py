@@ -19,7 +19,7 @@ from animatediff_webui.media.store import FrameSelection
 from animatediff_webui.media.temporary import completed
 from animatediff_webui.media.timing import gif_delays
 
-from .contract import Clip
+from .contract import Animation
 
 _log = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ _BAYER_SPREAD = 8.0
 _MAX_UINT16 = 2**16 - 1
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     """Two passes over the frames: a sample of them makes the palette, then each is written."""
-    delays = gif_delays(len(clip.frames), clip.fps)
+    delays = gif_delays(len(animation.frames), animation.fps)
     if max(delays) > _MAX_UINT16:
-        raise MediaError(f"GIF cannot show a frame for {float(1 / clip.fps):g} s: use a higher fps.")
+        raise MediaError(f"GIF cannot show a frame for {float(1 / animation.fps):g} s: use a higher fps.")
     shown = [index for index, delay in enumerate(delays) if delay]
-    palette = _clip_palette(clip.frames)
+    palette = _clip_palette(animation.frames)
     with path.open("wb") as file:
-        file.writelines(_header(clip, palette))
-        changes = _changes(clip.frames, shown, palette, options.gif_dither)
+        file.writelines(_header(animation, palette))
+        changes = _changes(animation.frames, shown, palette, options.gif_dither)
         for index, (indices, changed) in zip(shown, changes, strict=True):
             file.writelines(_smallest_frame(indices, changed, delays[index]))
         file.write(b";")
@@ -52,12 +52,13 @@ def write(clip: Clip, path: Path, options: WriterOptions) -> None:
         _optimize(path)
 
 
-def _header(clip: Clip, palette: Image.Image) -> list[bytes]:
+def _header(animation: Animation, palette: Image.Image) -> list[bytes]:
     """The loop field counts repeats, so a clip that plays once has none."""
-    info: dict[str, Any] = {"duration": 1, "comment": clip.infotext.encode("utf-8")}  # Any: Pillow's own type
-    if clip.loop_count != 1:
-        info["loop"] = min(max(clip.loop_count - 1, 0), _MAX_UINT16)
-    screen = Image.new("P", clip.frames.size)
+    comment = animation.infotext.encode("utf-8")
+    info: dict[str, Any] = {"duration": 1, "comment": comment}  # Any: Pillow's own type
+    if animation.loop_count != 1:
+        info["loop"] = min(max(animation.loop_count - 1, 0), _MAX_UINT16)
+    screen = Image.new("P", animation.frames.size)
     screen.putpalette(_colors(palette))
     return GifImagePlugin.getheader(screen, info=info)[0]
 

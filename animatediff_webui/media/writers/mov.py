@@ -6,11 +6,12 @@ from pathlib import Path
 
 from animatediff_webui.media.options import WriterOptions
 
-from .contract import Clip
+from .contract import Animation
 from .video import encode
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     # Without the tags flag QuickTime's old comment field is written, which ends at 65,535 bytes.
     container = ["-movflags", "+faststart+use_metadata_tags", "-f", "mov"]
-    encode(clip, path, container, ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0"], "yuv422p10le")
+    codec = ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0"]
+    encode(animation, path, container, codec, "yuv422p10le")

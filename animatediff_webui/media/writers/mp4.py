@@ -6,11 +6,11 @@ from pathlib import Path
 
 from animatediff_webui.media.options import WriterOptions
 
-from .contract import Clip
+from .contract import Animation
 from .video import encode
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     tune = ["-tune", options.mp4_tune] if options.mp4_tune else []
     codec = ["-c:v", "libx264", "-crf", str(options.mp4_crf), "-preset", options.mp4_preset, *tune]
-    encode(clip, path, ["-movflags", "+faststart", "-f", "mp4"], codec, "yuv420p")
+    encode(animation, path, ["-movflags", "+faststart", "-f", "mp4"], codec, "yuv420p")

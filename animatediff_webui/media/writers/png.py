@@ -7,16 +7,16 @@ from pathlib import Path
 from animatediff_webui.media.infotext import png_text
 from animatediff_webui.media.options import WriterOptions
 
-from .contract import Clip
+from .contract import Animation
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     """`path` becomes the folder."""
     path.mkdir()
-    for index, frame in enumerate(clip.frames):
+    for index, frame in enumerate(animation.frames):
         frame.save(
             path / f"{index:05}.png",
             format="PNG",
-            pnginfo=png_text(clip.infotext),
+            pnginfo=png_text(animation.infotext),
             compress_level=options.png_compression,
         )

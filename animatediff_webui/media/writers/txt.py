@@ -6,9 +6,9 @@ from pathlib import Path
 
 from animatediff_webui.media.options import WriterOptions
 
-from .contract import Clip
+from .contract import Animation
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     """Bytes, so that no system changes the line ends."""
-    path.write_bytes(clip.infotext.encode("utf-8"))
+    path.write_bytes(animation.infotext.encode("utf-8"))

@@ -9,28 +9,30 @@ from pathlib import Path
 
 from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
 
-from .contract import Clip
+from .contract import Animation
 
 # High-definition video's colors, named in the file, so that no player has to guess.
 _COLORS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
-def encode(clip: Clip, path: Path, container: Sequence[str], codec: Sequence[str], pixel_format: str) -> None:
-    """Write `clip` with the given ffmpeg options. The same frames make the same bytes.
+def encode(
+    animation: Animation, path: Path, container: Sequence[str], codec: Sequence[str], pixel_format: str
+) -> None:
+    """Write `animation` with the given ffmpeg options. The same frames make the same bytes.
 
     The metadata goes through a file, as a long infotext does not fit into a command line.
     """
     with tempfile.TemporaryDirectory() as folder:
         metadata = Path(folder, "metadata")
-        metadata.write_bytes(_metadata(clip.infotext))
-        source = [*LOCAL_ONLY, *raw_frames(clip.frames.size, clip.fps)]
+        metadata.write_bytes(_metadata(animation.infotext))
+        source = [*LOCAL_ONLY, *raw_frames(animation.frames.size, animation.fps)]
         texts = [*LOCAL_ONLY, "-f", "ffmetadata", "-i", local_url(metadata)]
         streams = ["-map", "0:v", "-map_metadata", "1"]
         conversion = f"scale=out_color_matrix=bt709:out_range=tv,format={pixel_format}"
-        filters = ["-vf", _padding(*clip.frames.size) + conversion]
+        filters = ["-vf", _padding(*animation.frames.size) + conversion]
         target = ["-fflags", "+bitexact", *container, local_url(path)]
         command = [*source, *texts, *streams, *filters, *codec, *_COLORS, *target]
-        run_ffmpeg(command, (frame.tobytes() for frame in clip.frames))
+        run_ffmpeg(command, (frame.tobytes() for frame in animation.frames))
 
 
 def _padding(width: int, height: int) -> str:

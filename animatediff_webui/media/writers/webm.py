@@ -6,10 +6,10 @@ from pathlib import Path
 
 from animatediff_webui.media.options import WriterOptions
 
-from .contract import Clip
+from .contract import Animation
 from .video import encode
 
 
-def write(clip: Clip, path: Path, options: WriterOptions) -> None:
+def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     quality = ["-crf", str(options.webm_crf), "-b:v", "0", "-cpu-used", "2", "-row-mt", "1"]
-    encode(clip, path, ["-f", "webm"], ["-c:v", "libvpx-vp9", *quality], "yuv420p")
+    encode(animation, path, ["-f", "webm"], ["-c:v", "libvpx-vp9", *quality], "yuv420p")

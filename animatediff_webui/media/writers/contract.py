@@ -26,5 +26,5 @@ class Writer(Protocol):
 
     @staticmethod
     def write(animation: Animation, path: Path, options: WriterOptions) -> None:
-        """Write `animation` to `path`, reading a frame at a time. Raises MissingPackageError without its codec."""
+        """Write `animation` to `path`, a frame at a time. Raises MissingPackageError without its codec."""
         ...

@@ -8,25 +8,29 @@ from motion_module.errors import (
     MotionModuleError,
     NotAMotionLoraError,
     NotAMotionModuleError,
+    UnreadableFileError,
+    WrongKindError,
 )
-from motion_module.families import FAMILIES, SPARSECTRL
+from motion_module.families import FAMILIES
 from motion_module.group_norms import video_group_norms
 from motion_module.injection import injected
+from motion_module.inspection import WeightsFile, check_checkpoint, check_kind, inspect_file
 from motion_module.loading import build_motion_module, detect_motion_module, load_motion_module
-from motion_module.lora import (
+from motion_module.lora.strengths import motion_loras, unmatched_layers
+from motion_module.lora.unets import unet_loras
+from motion_module.lora.weights import (
     LowRank,
     MotionLora,
     build_motion_lora,
     detect_motion_lora,
     load_motion_lora,
     peft_state_dict,
-    webui_state_dict,
 )
-from motion_module.lora_strengths import motion_loras, unmatched_layers
 from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule, alphas_cumprod, betas
-from motion_module.spec import BaseModel, MotionModuleSpec, Site
+from motion_module.spec import SPARSECTRL, BaseModel, MotionModuleSpec, Site
 from motion_module.unets import detect_base_model
+from motion_module.weights_files import read_shapes, read_weights
 from motion_module.writing import write_motion_module
 
 __all__ = [
@@ -44,20 +48,28 @@ __all__ = [
     "NotAMotionLoraError",
     "NotAMotionModuleError",
     "Site",
+    "UnreadableFileError",
+    "WeightsFile",
+    "WrongKindError",
     "alphas_cumprod",
     "betas",
     "build_motion_lora",
     "build_motion_module",
+    "check_checkpoint",
+    "check_kind",
     "detect_base_model",
     "detect_motion_lora",
     "detect_motion_module",
     "injected",
+    "inspect_file",
     "load_motion_lora",
     "load_motion_module",
     "motion_loras",
     "peft_state_dict",
+    "read_shapes",
+    "read_weights",
+    "unet_loras",
     "unmatched_layers",
     "video_group_norms",
-    "webui_state_dict",
     "write_motion_module",
 ]

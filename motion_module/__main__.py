@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import torch
 
-from motion_module.checkpoints import read_checkpoint
-from motion_module.errors import MotionModuleError
-from motion_module.loading import FAMILY_NOTE, build_motion_module, load_motion_module
-from motion_module.lora import MotionLora, detect_motion_lora
+from motion_module.errors import MotionModuleError, shorten
+from motion_module.families import FAMILY_NOTE
+from motion_module.loading import build_motion_module, load_motion_module
+from motion_module.lora.weights import MotionLora, detect_motion_lora
 from motion_module.module import MotionModule
-from motion_module.names import DIFFUSERS, OFFICIAL, to_official
+from motion_module.names import DIFFUSERS, OFFICIAL, find_official_names
+from motion_module.weights_files import read_weights
 from motion_module.writing import write_motion_module
 
 NAMINGS = {"official": OFFICIAL, "diffusers": DIFFUSERS}
@@ -25,13 +27,14 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 def describe_module(module: MotionModule, naming: str) -> dict[str, str]:
     """What `inspect` says of a motion module."""
     spec = module.spec
-    dtypes = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in module.parameters())
+    parameters = list(module.parameters())
+    dtypes = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in parameters)
     rows = {
         "family": spec.family,
         "base model": spec.base_model.value,
         "names": naming,
         "dtype": ", ".join(dtypes),
-        "parameters": f"{sum(tensor.numel() for tensor in module.parameters()):,}",
+        "parameters": f"{sum(tensor.numel() for tensor in parameters):,}",
         "layers": f"{len(module.layers())}, {'with' if spec.has_mid_block else 'without'} the mid block",
         "widths": ", ".join(map(str, spec.widths)),
         "trained frames": str(spec.trained_frames),
@@ -45,7 +48,8 @@ def describe_module(module: MotionModule, naming: str) -> dict[str, str]:
 
 def describe_lora(lora: MotionLora) -> dict[str, str]:
     """What `inspect` says of a LoRA."""
-    ranks = sorted({delta.rank for delta in (*lora.temporal.values(), *lora.spatial.values())})
+    layers = (*lora.temporal.values(), *lora.spatial.values())
+    ranks = sorted({delta.rank for delta in layers})
     return {
         "kind": lora.kind,
         "rank": ", ".join(map(str, ranks)),
@@ -54,34 +58,49 @@ def describe_lora(lora: MotionLora) -> dict[str, str]:
     }
 
 
-def inspect(path: Path) -> None:
-    """Print what a file is; MotionModuleError where it is neither a motion module nor a LoRA."""
-    checkpoint = read_checkpoint(path)
-    if lora := detect_motion_lora(checkpoint.tensors, path.stem):
+def inspect(path: Path) -> str:
+    """What a file is, in lines; MotionModuleError where it is neither a motion module nor a LoRA."""
+    weights = read_weights(path)
+    if lora := detect_motion_lora(weights.tensors, path.stem):
         rows = describe_lora(lora)
     else:
-        family = checkpoint.metadata.get(FAMILY_NOTE, "")
-        module = build_motion_module(checkpoint.tensors, path.stem, family=family)
-        naming = to_official(checkpoint.tensors).naming
+        family = weights.notes.get(FAMILY_NOTE, "")
+        module = build_motion_module(weights.tensors, path.stem, family=family)
+        naming = find_official_names(weights.tensors).naming
         rows = describe_module(module, naming.name if naming else "")
     width = max(map(len, rows))
-    print(path.name)
-    for label, value in rows.items():
-        print(f"  {label:<{width}}  {value}")
+    return "\n".join([path.name, *(f"  {label:<{width}}  {value}" for label, value in rows.items())])
 
 
 def convert(path: Path, to: str, dtype: str | None, output: Path | None) -> Path:
     """Write the motion module of a file under other names, and return where; nothing is overwritten."""
     module = load_motion_module(path, dtype=DTYPES[dtype] if dtype else None)
     target = output or path.with_name("_".join(filter(None, (path.stem, to, dtype))) + ".safetensors")
-    if target.exists():
-        raise MotionModuleError(f"{target} exists already: remove it, or name another file with --output.")
+    if os.path.lexists(target):
+        raise MotionModuleError(
+            f"{shorten(target)} exists already: remove it, or name another file with --output."
+        )
     write_motion_module(module, target, naming=NAMINGS[to])
     return target
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 2 where the file is not what was asked for."""
+    """The exit code: 2 where the file is not what was asked for, or the answer cannot be written."""
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if options.command == "inspect":
+            _say(inspect(options.file))
+        else:
+            _say(str(convert(options.file, options.to, options.dtype, options.output)))
+    except MotionModuleError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m motion_module", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     inspecting = commands.add_parser("inspect", help="say what a file is and what it wants")
@@ -91,16 +110,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     converting.add_argument("--to", choices=NAMINGS, default="official", help="whose names (official)")
     converting.add_argument("--dtype", choices=DTYPES, help="of the weights (the file's own)")
     converting.add_argument("--output", type=Path, help="the file to write (beside the given one)")
-    options = parser.parse_args(arguments)
+    return parser.parse_args([_as_path(argument) for argument in arguments])
+
+
+def _as_path(argument: str) -> str:
+    """The name of a file that starts with a dash, so that it is not read as an option."""
+    is_file = argument.startswith("-") and os.path.isfile(argument)
+    return os.path.join(os.curdir, argument) if is_file else argument
+
+
+def _say(answer: str) -> None:
+    """Print the answer; MotionModuleError where that cannot be, but nothing where nobody reads it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        if options.command == "inspect":
-            inspect(options.file)
-        else:
-            print(convert(options.file, options.to, options.dtype, options.output))
-    except MotionModuleError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        print(answer.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        # What is still to be written would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise MotionModuleError(f"The answer cannot be written: {error.strerror}.") from error
 
 
 if __name__ == "__main__":

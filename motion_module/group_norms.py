@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -13,8 +12,8 @@ from motion_module.injection import check_base_model
 from motion_module.module import MotionModule
 from motion_module.unets import describe_unet
 
-PreHook = Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]
-Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]
+PreHook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]
+Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 
 
 @contextmanager
@@ -38,11 +37,12 @@ def video_group_norms(unet: nn.Module, module: MotionModule) -> Generator[None]:
 def _build_hooks(module: MotionModule) -> tuple[PreHook, Hook]:
     """GroupNorm reduces over all axes after the channels: `b c f h w` is all it takes."""
 
-    def into_clips(_norm: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        num_frames = module.runtime.count_frames(args[0])
-        return (rearrange(args[0], "(b f) c h w -> b c f h w", f=num_frames), *args[1:])
+    def into_clips(_norm: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden, *rest = args
+        num_frames = module.runtime.count_frames(hidden)
+        return (rearrange(hidden, "(b f) c h w -> b c f h w", f=num_frames), *rest)
 
-    def into_frames(_norm: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor:
+    def into_frames(_norm: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return rearrange(output, "b c f h w -> (b f) c h w")
 
     return into_clips, into_frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from typing import Any, cast
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -50,14 +50,14 @@ def injected(unet: nn.Module, module: MotionModule) -> Generator[None]:
         yield
 
 
-def _continue_with(layer: nn.Module) -> Callable[[nn.Module, Any, Any], Any]:
+def _continue_with(layer: nn.Module) -> Callable[[nn.Module, object, object], object]:
     """A forward hook that passes the output on through the layer; diffusers' transformers return a tuple."""
 
-    def continue_output(_module: nn.Module, _args: Any, output: Any) -> Any:
+    def continue_output(_module: nn.Module, _args: object, output: object) -> object:
         if isinstance(output, Tensor):
             return layer(output)
         if isinstance(output, tuple):
-            hidden, *rest = cast("tuple[Any, ...]", output)
+            hidden, *rest = cast("tuple[object, ...]", output)
             return (layer(hidden), *rest)
         raise MotionModuleError(
             f"A block of the UNet returned a {type(output).__name__} where a tensor or a tuple was expected: "

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
+from torch import Tensor, nn
 
-from motion_module.checkpoints import read_checkpoint
-from motion_module.errors import BrokenMotionModuleError, NotAMotionModuleError
-from motion_module.families import detect_spec
+from motion_module.errors import BrokenMotionModuleError, NotAMotionModuleError, shorten
+from motion_module.families import FAMILY_NOTE
+from motion_module.kinds import MOTION_MODULE, SPARSECTRL_ENCODER, explain_misfit
+from motion_module.layers import fill
+from motion_module.layouts import detect_spec
 from motion_module.module import MotionModule
-from motion_module.names import to_official
-from motion_module.other_kinds import SPARSECTRL_ENCODER, explain
+from motion_module.names import find_official_names
 from motion_module.spec import MotionModuleSpec
-
-FAMILY_NOTE = "motion_module.family"
-"""Where the header of a file that this package writes says its family: not every naming shows it."""
-DTYPES_TO_RUN_IN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+from motion_module.weight_values import check_values, detect_dtype
+from motion_module.weights_files import Shape, read_weights, shapes_of
 
 
 def load_motion_module(path: str | os.PathLike[str], *, dtype: torch.dtype | None = None) -> MotionModule:
@@ -31,9 +27,9 @@ def load_motion_module(path: str | os.PathLike[str], *, dtype: torch.dtype | Non
     NotAMotionModuleError: the file is something else. BrokenMotionModuleError: it lacks keys, for example.
     """
     path = Path(path)
-    checkpoint = read_checkpoint(path)
-    family = checkpoint.metadata.get(FAMILY_NOTE, "")
-    return build_motion_module(checkpoint.tensors, path.stem, dtype=dtype, family=family)
+    weights = read_weights(path)
+    family = weights.notes.get(FAMILY_NOTE, "")
+    return build_motion_module(weights.tensors, path.stem, dtype=dtype, family=family)
 
 
 def detect_motion_module(
@@ -42,7 +38,7 @@ def detect_motion_module(
     """What motion module these weights are, None where they are none; only keys and shapes are looked at."""
     if SPARSECTRL_ENCODER.owns(tensors):
         return None
-    return detect_spec(to_official(tensors), name, family)
+    return detect_spec(shapes_of(tensors), name, family)
 
 
 def build_motion_module(
@@ -51,64 +47,63 @@ def build_motion_module(
     """The motion module that these weights are; it shares their memory where the dtype stays."""
     spec = detect_motion_module(tensors, name, family)
     if spec is None:
-        raise NotAMotionModuleError(explain(tensors, name or "This"))
-    keys = to_official(tensors)
-    weights = keys.tensors | (keys.conv_in if spec.conv_in_channels else {})
-    with _WithoutFirstWeights():
-        module = MotionModule(spec, name)
-    check_complete(module, weights, keys.foreign)
-    dtype = dtype or detect_dtype(weights.values())
-    module.load_state_dict(
-        {key: tensor.to(dtype) for key, tensor in weights.items()}, strict=False, assign=True
-    )
-    return module.to(dtype).requires_grad_(False).eval()
+        raise NotAMotionModuleError(explain_misfit(tensors, name or "This", MOTION_MODULE))
+    names = find_official_names(tensors)
+    sources = {**names.sources, **(names.conv_in if spec.conv_in_channels else {})}
+    weights = {key: tensors[source] for key, source in sources.items()}
+    module = MotionModule(spec, name, fresh=False)
+    check_complete(module, shapes_of(weights), names.foreign)
+    _assign(module, weights, dtype or detect_dtype(weights.values()))
+    return module.eval()
 
 
-def check_complete(module: MotionModule, weights: Mapping[str, Tensor], foreign: Iterable[str] = ()) -> None:
+def check_complete(module: MotionModule, shapes: Mapping[str, Shape], foreign: Iterable[str] = ()) -> None:
     """BrokenMotionModuleError, with the first key that is missing, of no layer, or of another shape.
 
     Where a file has no position encodings at all, they are computed and not missed.
     """
-    of_what = f"{module.name or 'The file'} is a motion module ({module.spec.family}), but"
-    expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-    if not any(key.endswith(".pos_encoder.pe") for key in weights):
+    of_what = f"{shorten(module.name) or 'The file'} is a motion module ({module.spec.family}), but"
+    expected = shapes_of(module.state_dict())
+    if not any(key.endswith(".pos_encoder.pe") for key in shapes):
         expected = {key: shape for key, shape in expected.items() if not key.endswith(".pos_encoder.pe")}
-    if missing := [key for key in expected if key not in weights]:
+    missing = [key for key in expected if key not in shapes]
+    if missing:
         raise BrokenMotionModuleError(
             f"{of_what} {len(missing)} of its {len(expected)} tensors are missing, {missing[0]} for one: "
             "get the complete file."
         )
-    if foreign := [*(key for key in weights if key not in expected), *foreign]:
+    surplus = [*(key for key in shapes if key not in expected), *foreign]
+    if surplus:
         raise BrokenMotionModuleError(
-            f"{of_what} {foreign[0]} is of no layer of one: get the file that its authors published, or use "
-            "the program it was made for."
+            f"{of_what} {shorten(surplus[0])} is of no layer of one: get the file that its authors "
+            "published, or use the program it was made for."
         )
     for key, shape in expected.items():
-        if tuple(weights[key].shape) != shape:
+        if shapes[key] != shape:
             raise BrokenMotionModuleError(
-                f"{of_what} {key} has the shape {tuple(weights[key].shape)} where {shape} was expected: "
-                "get the complete file."
+                f"{of_what} {key} has the shape {shapes[key]} where {shape} was expected: get the complete "
+                "file."
             )
 
 
-def detect_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
-    """The dtype most of the weights have, or float16 where that is for storage only, such as float8."""
-    dtypes = Counter(tensor.dtype for tensor in tensors if tensor.is_floating_point())
-    most_common = next((dtype for dtype, _ in dtypes.most_common(1)), torch.float32)
-    return most_common if most_common in DTYPES_TO_RUN_IN else torch.float16
+def _assign(module: MotionModule, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Let the weights be the module's parameters and buffers; encodings not among them are computed."""
+    for key, _ in list(module.named_parameters()):
+        layer, name = _find_layer(module, key)
+        fill(layer, name, _convert(key, weights[key], dtype, module.name), requires_grad=False)
+    for key, computed in list(module.named_buffers()):
+        layer, name = _find_layer(module, key)
+        # Copied, because one encoding of a file can be that of two layers.
+        setattr(layer, name, _convert(key, weights.get(key, computed), dtype, module.name).clone())
 
 
-class _WithoutFirstWeights(TorchFunctionMode):
-    """Inside, modules are built without filling the weights that a file's will replace.
+def _find_layer(module: nn.Module, key: str) -> tuple[nn.Module, str]:
+    """The layer that a key's tensor is of, and its name there."""
+    path, _, name = key.rpartition(".")
+    return module.get_submodule(path), name
 
-    So they are on the meta device, but that takes a second when first used, which this does not.
-    """
 
-    # Any: PyTorch hands over whatever is called.
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        named = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return named["tensor"] if "tensor" in named else args[0]
-        return func(*args, **named)
+def _convert(key: str, tensor: Tensor, dtype: torch.dtype, name: str) -> Tensor:
+    """A weight in the dtype to run in; BrokenMotionModuleError where it holds what cannot be one."""
+    check_values(key, tensor, name or "The file")
+    return tensor.to(dtype)

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from torch import nn
 
 from motion_module.errors import MotionModuleError
+from motion_module.layers import Conv2d, Layer
 from motion_module.network import MotionLayer
-from motion_module.runtime import AttentionName, Runtime, load_attention
+from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
 
 
@@ -22,15 +23,19 @@ class MotionBlock(nn.Module):
 
 
 class MotionModule(nn.Module):
-    """Built from a spec, it has fresh weights and adds nothing yet; `state_dict()` has the official names."""
+    """The temporal layers of a UNet; `state_dict()` has the official names.
 
-    def __init__(self, spec: MotionModuleSpec, name: str = "") -> None:
+    Built from a spec alone it has fresh weights, which training starts from, and adds nothing yet.
+    fresh=False leaves the parameters without values, on the meta device, for `loading` to fill.
+    """
+
+    def __init__(self, spec: MotionModuleSpec, name: str = "", *, fresh: bool = True) -> None:
         super().__init__()
         self.spec = spec
         self.name = name
         self.runtime = Runtime()
         if spec.conv_in_channels:
-            self.conv_in = nn.Conv2d(spec.conv_in_channels, spec.widths[0], 3, padding=1)
+            self.conv_in = Conv2d(spec.conv_in_channels, spec.widths[0], kernel_size=3)
         layers, widths = spec.layers_per_block, spec.widths
         self.down_blocks = nn.ModuleList(MotionBlock(width, layers, spec, self.runtime) for width in widths)
         if spec.has_mid_block:
@@ -39,6 +44,10 @@ class MotionModule(nn.Module):
             self.up_blocks = nn.ModuleList(
                 MotionBlock(width, layers + 1, spec, self.runtime) for width in reversed(widths)
             )
+        if fresh:
+            for layer in self.modules():
+                if isinstance(layer, Layer):
+                    layer.fill_fresh()
 
     def layers(self) -> dict[Site, nn.Module]:
         """The temporal layer of each site."""
@@ -51,10 +60,10 @@ class MotionModule(nn.Module):
         indices: which frames of the animation those are (from 0 on, if not given); what changes from frame to
         frame, such as a motion LoRA's strength, goes by them. Position encodings count from the first row.
         """
-        if not 1 <= num_frames <= self.spec.max_frames:
+        if not 1 <= num_frames <= self.spec.context_limit:
             raise MotionModuleError(
-                f"{self.name or self.spec.family} animates 1 to {self.spec.max_frames} frames at once, not "
-                f"{num_frames}: lower the context batch size."
+                f"{self.name or self.spec.family} animates 1 to {self.spec.context_limit} frames at once, "
+                f"not {num_frames}: lower the context batch size."
             )
         chosen = tuple(range(num_frames)) if indices is None else tuple(indices)
         if len(chosen) != num_frames:
@@ -67,17 +76,3 @@ class MotionModule(nn.Module):
             yield
         finally:
             self.runtime.num_frames, self.runtime.frame_indices = previous
-
-    @contextmanager
-    def running(
-        self, *, attention: AttentionName = "sdpa", memory_budget: int | None = None
-    ) -> Generator[None]:
-        """Inside, attention is done as named, and a layer's activations stay within a budget in bytes."""
-        previous = self.runtime.attend, self.runtime.memory_budget
-        self.runtime.attend = load_attention(attention)
-        if memory_budget is not None:
-            self.runtime.memory_budget = memory_budget
-        try:
-            yield
-        finally:
-            self.runtime.attend, self.runtime.memory_budget = previous

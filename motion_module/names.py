@@ -12,13 +12,14 @@ from motion_module.errors import MotionModuleError
 
 PREFIX = r"(?:(?:module|model|unet|base_model|_orig_mod)\.)*"
 """What wrappers of the training scripts put before a key."""
-BLOCK = r"(?:down_blocks\.\d+|mid_block|up_blocks\.\d+)"
+NUMBER = r"[0-9]{1,4}"
+BLOCK = rf"(?:down_blocks\.{NUMBER}|mid_block|up_blocks\.{NUMBER})"
 
 AFFINE = r"(?:weight|bias)"
 TAIL = re.compile(
     rf"(?:norm|proj_in|proj_out)\.{AFFINE}"
-    rf"|transformer_blocks\.\d+\.(?:(?:norms\.\d+|ff_norm|ff\.net\.0\.proj|ff\.net\.2)\.{AFFINE}"
-    rf"|attention_blocks\.\d+\.(?:(?:to_q|to_k|to_v)\.weight|to_out\.0\.{AFFINE}|pos_encoder\.pe))"
+    rf"|transformer_blocks\.{NUMBER}\.(?:(?:norms\.{NUMBER}|ff_norm|ff\.net\.0\.proj|ff\.net\.2)\.{AFFINE}"
+    rf"|attention_blocks\.{NUMBER}\.(?:(?:to_q|to_k|to_v)\.weight|to_out\.0\.{AFFINE}|pos_encoder\.pe))"
 )
 """What follows `motion_modules.J.temporal_transformer.` in the official format."""
 CONV_IN = re.compile(rf"{PREFIX}(conv_in\.{AFFINE})")
@@ -38,7 +39,7 @@ class Naming:
 
     def match(self, key: str) -> re.Match[str] | None:
         """Groups `block`, `layer` and `tail` of a key that has this naming's form."""
-        layer = re.escape(self.layer).replace("J", r"(?P<layer>\d+)")
+        layer = re.escape(self.layer).replace("J", rf"(?P<layer>{NUMBER})")
         return re.fullmatch(rf"{PREFIX}(?P<block>{BLOCK})\.{layer}\.(?P<tail>.+)", key)
 
 
@@ -46,9 +47,9 @@ OFFICIAL = Naming("official", "motion_modules.J.temporal_transformer")
 HOTSHOT = Naming(
     "HotShot-XL",
     "temporal_attentions.J",
-    tuple(
-        (f"attention_blocks.{k}.pos_encoder.positional_encoding", f"attention_blocks.{k}.pos_encoder.pe")
-        for k in (0, 1)
+    (
+        ("attention_blocks.0.pos_encoder.positional_encoding", "attention_blocks.0.pos_encoder.pe"),
+        ("attention_blocks.1.pos_encoder.positional_encoding", "attention_blocks.1.pos_encoder.pe"),
     ),
 )
 DIFFUSERS = Naming(
@@ -69,56 +70,59 @@ NAMINGS = (OFFICIAL, HOTSHOT, DIFFUSERS)
 
 
 @dataclass(frozen=True)
-class OfficialKeys:
-    """A file's motion weights under official names.
+class OfficialNames:
+    """A file's motion weights: official name -> the file's key.
 
-    naming: whose they had. foreign: keys of no layer. conv_in: the UNet's input convolution, if it is there.
+    naming: whose the file's names are, None where it has no motion weights. foreign: keys of no layer.
+    conv_in: of the UNet's input convolution, if it is there.
     """
 
     naming: Naming | None
-    tensors: dict[str, Tensor]
+    sources: Mapping[str, str]
     foreign: tuple[str, ...]
-    conv_in: dict[str, Tensor]
+    conv_in: Mapping[str, str]
 
 
-def to_official(tensors: Mapping[str, Tensor]) -> OfficialKeys:
-    """Rename what has the form of a motion module's key, and leave out all else."""
-    found: dict[str, Tensor] = {}
+def find_official_names(keys: Iterable[str]) -> OfficialNames:
+    """The official names of what has the form of a motion module's key; all else is left out."""
+    naming: Naming | None = None
+    sources: dict[str, str] = {}
     foreign: list[str] = []
-    namings: list[Naming] = []
-    for key, tensor in tensors.items():
-        naming, match = next(((n, m) for n in NAMINGS if (m := n.match(key))), (None, None))
-        if naming is None or match is None:
+    conv_in: dict[str, str] = {}
+    for key in keys:
+        if input_convolution := CONV_IN.fullmatch(key):
+            conv_in[input_convolution[1]] = key
+        matched = _match_naming(key)
+        if matched is None:
             continue
-        tails = [tail for tail in _rename(match["tail"], naming.parts) if TAIL.fullmatch(tail)]
-        if not tails:
+        names = _official_names(*matched)
+        if names:
+            naming = naming or matched[0]
+            sources |= dict.fromkeys(names, key)
+        else:
             foreign.append(key)
-            continue
-        namings.append(naming)
-        site = f"{match['block']}.motion_modules.{match['layer']}.temporal_transformer"
-        found |= {f"{site}.{tail}": tensor if tail is tails[0] else tensor.clone() for tail in tails}
-    conv_in = {m[1]: tensor for key, tensor in tensors.items() if (m := CONV_IN.fullmatch(key))}
-    return OfficialKeys(namings[0] if namings else None, found, tuple(foreign), conv_in)
+    return OfficialNames(naming, sources, tuple(foreign), conv_in)
 
 
 def rename_layer(layer: str) -> str:
     """The official name of a temporal layer, and any other layer's unchanged."""
-    for naming in NAMINGS:
-        if match := naming.match(layer):
-            tail = _rename(match["tail"], naming.parts)[0]
-            return f"{match['block']}.motion_modules.{match['layer']}.temporal_transformer.{tail}"
-    return layer
+    matched = _match_naming(layer)
+    if matched is None:
+        return layer
+    naming, match = matched
+    return f"{_official_site(match)}.{_rename(match['tail'], naming.parts)[0]}"
 
 
 def from_official(tensors: Mapping[str, Tensor], naming: Naming) -> dict[str, Tensor]:
     """Rename official keys, and no others; MotionModuleError where two that become one differ."""
+    parts = tuple((official, here) for here, official in naming.parts)
     renamed: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         name = key
         if match := OFFICIAL.match(key):
-            parts = tuple((official, here) for here, official in naming.parts)
+            layer = naming.layer.replace("J", match["layer"])
             tail = _rename(match["tail"], parts)[0]
-            name = f"{match['block']}.{naming.layer.replace('J', match['layer'])}.{tail}"
+            name = f"{match['block']}.{layer}.{tail}"
         if name in renamed and not tensor.equal(renamed[name]):
             raise MotionModuleError(
                 f"{key} and another tensor would both be {name} under {naming.name} names, but they differ: "
@@ -128,15 +132,32 @@ def from_official(tensors: Mapping[str, Tensor], naming: Naming) -> dict[str, Te
     return renamed
 
 
+def _match_naming(key: str) -> tuple[Naming, re.Match[str]] | None:
+    """Whose form the key has, and its groups."""
+    for naming in NAMINGS:
+        if match := naming.match(key):
+            return naming, match
+    return None
+
+
+def _official_names(naming: Naming, match: re.Match[str]) -> list[str]:
+    """All official names that a key stands for; none where it is of no layer."""
+    tails = _rename(match["tail"], naming.parts)
+    return [f"{_official_site(match)}.{tail}" for tail in tails if TAIL.fullmatch(tail)]
+
+
+def _official_site(match: re.Match[str]) -> str:
+    return f"{match['block']}.motion_modules.{match['layer']}.temporal_transformer"
+
+
 def _rename(tail: str, parts: Iterable[tuple[str, str]]) -> list[str]:
     """The tail with its transformer block's part renamed, in all ways there are; unchanged if none."""
-    match = re.fullmatch(r"(transformer_blocks\.\d+\.)(.+)", tail)
+    match = re.fullmatch(rf"(transformer_blocks\.{NUMBER}\.)(.+)", tail)
     if match is None:
         return [tail]
     block, rest = match.groups()
-    # The longest name first: pos_encoder lies inside the attention blocks that have a name of their own.
-    fitting = sorted(
-        (part for part in parts if f"{rest}.".startswith(f"{part[0]}.")), key=lambda p: -len(p[0])
-    )
-    longest = [part for part in fitting if len(part[0]) == len(fitting[0][0])]
-    return [f"{block}{new}{rest[len(old) :]}" for old, new in longest] or [tail]
+    fitting = [(old, new) for old, new in parts if f"{rest}.".startswith(f"{old}.")]
+    # The longest name: pos_encoder lies inside the attention blocks that have a name of their own.
+    longest = max((len(old) for old, _ in fitting), default=0)
+    renamed = [f"{block}{new}{rest[len(old) :]}" for old, new in fitting if len(old) == longest]
+    return renamed or [tail]

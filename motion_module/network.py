@@ -14,10 +14,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from motion_module.runtime import Runtime
-from motion_module.spec import MotionModuleSpec
+from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
+from motion_module.runtime import Runtime, attend, rows_at_once
+from motion_module.spec import NORM_GROUPS, MotionModuleSpec
 
-NORM_GROUPS = 32
 AUTOCAST_DEVICES = ("cuda", "cpu", "xpu")
 
 
@@ -44,23 +44,19 @@ class PositionEncoding(nn.Module):
 class TemporalAttention(nn.Module):
     """Self-attention over the frames of one spatial position."""
 
-    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+    def __init__(self, channels: int, spec: MotionModuleSpec) -> None:
         super().__init__()
-        self.to_q = nn.Linear(channels, channels, bias=False)
-        self.to_k = nn.Linear(channels, channels, bias=False)
-        self.to_v = nn.Linear(channels, channels, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(channels, channels))
-        self.pos_encoder = PositionEncoding(channels, spec.max_frames, spec.stored_positions)
+        self.to_q = Linear(channels, channels, bias=False)
+        self.to_k = Linear(channels, channels, bias=False)
+        self.to_v = Linear(channels, channels, bias=False)
+        self.to_out = nn.Sequential(Linear(channels, channels))
+        self.pos_encoder = PositionEncoding(channels, spec.context_limit, spec.stored_positions)
         self.num_heads = spec.num_heads
-        self.runtime = runtime
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = self.pos_encoder(tokens)
-        heads = [
-            rearrange(project(tokens), "r f (n e) -> r f n e", n=self.num_heads)
-            for project in (self.to_q, self.to_k, self.to_v)
-        ]
-        return self.to_out(rearrange(self.runtime.attend(*heads), "r f n e -> r f (n e)"))
+        query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
+        return self.to_out(attend(query, key, value, self.num_heads))
 
 
 class GatedProjection(nn.Module):
@@ -68,7 +64,7 @@ class GatedProjection(nn.Module):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(channels, 2 * out_channels)
+        self.proj = Linear(channels, 2 * out_channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
         value, gate = self.proj(tokens).chunk(2, dim=-1)
@@ -81,7 +77,7 @@ class FeedForward(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            GatedProjection(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels)
+            GatedProjection(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels)
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -91,15 +87,13 @@ class FeedForward(nn.Module):
 class TemporalBlock(nn.Module):
     """Attention over frames (twice, as published), then a feed-forward; each adds to what was before it."""
 
-    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
+    def __init__(self, channels: int, spec: MotionModuleSpec) -> None:
         super().__init__()
         count = spec.num_attention_blocks
-        self.attention_blocks = nn.ModuleList(
-            TemporalAttention(channels, spec, runtime) for _ in range(count)
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(count))
+        self.attention_blocks = nn.ModuleList(TemporalAttention(channels, spec) for _ in range(count))
+        self.norms = nn.ModuleList(LayerNorm(channels) for _ in range(count))
         self.ff = FeedForward(channels)
-        self.ff_norm = nn.LayerNorm(channels)
+        self.ff_norm = LayerNorm(channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
         for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
@@ -112,14 +106,12 @@ class TemporalTransformer(nn.Module):
 
     def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
-        self.proj_in = nn.Linear(channels, channels)
+        self.norm = GroupNorm(NORM_GROUPS, channels, eps=1e-6)
+        self.proj_in = Linear(channels, channels)
         self.transformer_blocks = nn.ModuleList(
-            TemporalBlock(channels, spec, runtime) for _ in range(spec.num_transformer_blocks)
+            TemporalBlock(channels, spec) for _ in range(spec.num_transformer_blocks)
         )
-        self.proj_out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.proj_out.weight)
-        nn.init.zeros_(self.proj_out.bias)
+        self.proj_out = ZeroLinear(channels, channels)
         self.runtime = runtime
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -127,7 +119,7 @@ class TemporalTransformer(nn.Module):
         num_frames, (height, width) = self.runtime.count_frames(hidden), hidden.shape[2:]
         # Contiguous, because one clip's rearrangement is a view, which the linear layers are slow on.
         tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames).contiguous()
-        chunks = tokens.split(self.runtime.rows_at_once(tokens))
+        chunks = tokens.split(rows_at_once(tokens))
         outputs = [self.transform(chunk) for chunk in chunks]
         tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return rearrange(tokens, "(b h w) f c -> b f c h w", h=height, w=width)

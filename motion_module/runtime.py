@@ -1,19 +1,14 @@
-"""What all layers of a motion module share while it runs: the frames of a clip, and how attention is done."""
+"""How the layers run: the frames of a clip, which all share, how much at once, and attention."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
 from motion_module.errors import MotionModuleError
-
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-AttentionName = Literal["sdpa", "xformers"]
 
 MAX_ATTENTION_BATCH = 65_535
 """CUDA's limit on a grid's second and third axes, which attention kernels map the batch to."""
@@ -24,34 +19,21 @@ WIDTHS_PER_TOKEN = 20
 """A token is widest in the feed-forward: 8C projected, 4C gate, 4C product, and what is added to."""
 
 
-def attend_sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """`r f n e` three times to `r f n e`; 4-D, because PyTorch's fast kernels refuse 3-D."""
-    query, key, value = (rearrange(heads, "r f n e -> r n f e") for heads in (query, key, value))
-    return rearrange(F.scaled_dot_product_attention(query, key, value), "r n f e -> r f n e")
-
-
-def load_attention(name: AttentionName) -> Attend:
-    """The attention function of that name; MotionModuleError where its package is missing."""
-    if name == "sdpa":
-        return attend_sdpa
-    try:
-        # Optional, and not installed where types are checked: pyright cannot know it.
-        from xformers.ops import memory_efficient_attention  # pyright: ignore
-    except ImportError as error:
-        raise MotionModuleError(
-            "Attention by xformers was asked for, but it is not installed: install it, or choose sdpa."
-        ) from error
-    return memory_efficient_attention  # pyright: ignore[reportUnknownVariableType]
+def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
+    """Dot-product attention over the frames of `r f (n e)`; 4-D, because the fast kernels refuse 3-D."""
+    query = rearrange(query, "r f (n e) -> r n f e", n=num_heads)
+    key = rearrange(key, "r f (n e) -> r n f e", n=num_heads)
+    value = rearrange(value, "r f (n e) -> r n f e", n=num_heads)
+    return rearrange(F.scaled_dot_product_attention(query, key, value), "r n f e -> r f (n e)")
 
 
 @dataclass
 class Runtime:
-    """frame_indices: which frames of the animation a clip's are; memory_budget: bytes, None by device."""
+    """num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
+    those are."""
 
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
-    memory_budget: int | None = None
-    attend: Attend = attend_sdpa
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""
@@ -66,9 +48,9 @@ class Runtime:
             )
         return self.num_frames
 
-    def rows_at_once(self, tokens: Tensor) -> int:
-        """How many rows of `r f c` fit the memory budget and the attention kernels."""
-        bytes_per_row = tokens[0].numel() * tokens.element_size() * WIDTHS_PER_TOKEN
-        default = CPU_MEMORY_BUDGET if tokens.device.type == "cpu" else GPU_MEMORY_BUDGET
-        budget = default if self.memory_budget is None else self.memory_budget
-        return max(1, min(MAX_ATTENTION_BATCH, budget // bytes_per_row))
+
+def rows_at_once(tokens: Tensor) -> int:
+    """How many rows of `r f c` fit the memory budget and the attention kernels."""
+    bytes_per_row = tokens[0].numel() * tokens.element_size() * WIDTHS_PER_TOKEN
+    budget = CPU_MEMORY_BUDGET if tokens.device.type == "cpu" else GPU_MEMORY_BUDGET
+    return max(1, min(MAX_ATTENTION_BATCH, budget // bytes_per_row))

@@ -11,6 +11,9 @@ from motion_module.schedules import BetaSchedule
 
 BlockName = Literal["down_blocks", "mid_block", "up_blocks"]
 
+NORM_GROUPS = 32
+"""Of every temporal layer's GroupNorm, so that widths are multiples of it."""
+
 
 class BaseModel(Enum):
     """The image models that motion modules exist for."""
@@ -21,7 +24,16 @@ class BaseModel(Enum):
     @property
     def num_levels(self) -> int:
         """Resolutions of its UNet."""
-        return 4 if self is BaseModel.SD15 else 3
+        return NUM_LEVELS[self]
+
+    @staticmethod
+    def of_levels(num_levels: int) -> BaseModel | None:
+        """The one whose UNet has so many resolutions; None where there is none."""
+        return next((model for model, levels in NUM_LEVELS.items() if levels == num_levels), None)
+
+
+NUM_LEVELS = {BaseModel.SD15: 4, BaseModel.SDXL: 3}
+"""What tells base models apart, in a UNet as in a file: how many resolutions there are layers for."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +55,19 @@ class Site:
 class MotionModuleSpec:
     """A motion module's layout and wishes; the defaults are AnimateDiff v3's.
 
-    widths: channels of the UNet's levels, the finest first. layers_per_block: temporal layers of a down
-    level; an up level has one more. max_frames: position encodings there are. stored_positions: whether the
-    file holds them, or they are computed. video_group_norm: whether the UNet's residual blocks must normalise
-    across the frames of a clip. beta_schedule: what the whole run's sigmas must be made from.
-    conv_in_channels: of PIA's input convolution, which is kept but not run. advice: what else to set.
+    family: whose kind it is, by name. base_model: the image model it was trained for.
+
+    The layout. widths: channels of the UNet's levels, the finest first. layers_per_block: temporal layers of
+    a down level; an up level has one more. has_mid_block, has_up_blocks: whether those blocks of the UNet
+    have temporal layers. num_heads: of each attention. num_transformer_blocks: in each temporal layer.
+    num_attention_blocks: in each of its transformer blocks. stored_positions: whether the file holds the
+    position encodings, or they are computed. conv_in_channels: of PIA's input convolution, which is kept but
+    not run; 0 without one.
+
+    The wishes. trained_frames: the frames at once that it moves best. context_limit: the most frames at once,
+    for which there are position encodings. video_group_norm: whether the UNet's residual blocks must
+    normalise across the frames of a clip. beta_schedule: what the whole run's sigmas must be made from.
+    advice: what else to set, in words.
     """
 
     family: str = "AnimateDiff v3"
@@ -59,26 +79,26 @@ class MotionModuleSpec:
     num_heads: int = 8
     num_transformer_blocks: int = 1
     num_attention_blocks: int = 2
-    max_frames: int = 32
-    trained_frames: int = 16
     stored_positions: bool = True
     conv_in_channels: int = 0
+    trained_frames: int = 16
+    context_limit: int = 32
     video_group_norm: bool = False
     beta_schedule: BetaSchedule = BetaSchedule.LINEAR
     advice: str = ""
 
-    @property
-    def context_limit(self) -> int:
-        """The most frames one window may have."""
-        return self.max_frames
-
     def sites(self) -> Iterator[tuple[Site, int]]:
         """Every site with its number of channels, in the order of the UNet's forward pass."""
         for level, width in enumerate(self.widths):
-            yield from ((Site("down_blocks", level, layer), width) for layer in range(self.layers_per_block))
+            for layer in range(self.layers_per_block):
+                yield Site("down_blocks", level, layer), width
         if self.has_mid_block:
             yield Site("mid_block", 0, 0), self.widths[-1]
         if self.has_up_blocks:
             for level, width in enumerate(reversed(self.widths)):
-                layers = range(self.layers_per_block + 1)
-                yield from ((Site("up_blocks", level, layer), width) for layer in layers)
+                for layer in range(self.layers_per_block + 1):
+                    yield Site("up_blocks", level, layer), width
+
+
+SPARSECTRL = MotionModuleSpec(family="SparseCtrl encoder", has_up_blocks=False, num_attention_blocks=1)
+"""The temporal layers of a SparseCtrl encoder, for the ControlNet extension that runs it."""

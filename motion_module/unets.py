@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeGuard, cast
 
 from torch import nn
 
 from motion_module.errors import IncompatibleBaseModelError
-from motion_module.spec import BaseModel, Site
+from motion_module.spec import BaseModel, BlockName, Site
 
-# UNets come from hosts whose classes this package may not import, so they are Any here and nowhere else.
+# UNets come from hosts whose classes this package may not import: these protocols name what is used of them.
+
+
+class _HasWidth(Protocol):
+    """A residual block of either UNet, or the first convolution."""
+
+    out_channels: int
+
+
+class _LdmResBlock(Protocol):
+    in_layers: Sequence[nn.Module]
+    out_layers: Sequence[nn.Module]
+
+
+class _LdmUNet(Protocol):
+    input_blocks: Iterable[Sequence[nn.Module]]
+    middle_block: Sequence[nn.Module]
+    output_blocks: Iterable[Sequence[nn.Module]]
+    out: Sequence[nn.Module]
+
+
+class _DiffusersResnet(Protocol):
+    norm1: nn.Module
+    norm2: nn.Module
+    out_channels: int
+
+
+class _DiffusersBlock(Protocol):
+    """`attentions`, which some blocks lack, is asked for by name."""
+
+    resnets: Sequence[_DiffusersResnet]
+
+
+class _DiffusersUNet(Protocol):
+    down_blocks: Sequence[_DiffusersBlock]
+    mid_block: _DiffusersBlock
+    up_blocks: Sequence[_DiffusersBlock]
+    conv_norm_out: nn.Module
 
 
 @dataclass(frozen=True)
@@ -24,20 +61,20 @@ class UNetLayout:
 
     @property
     def base_model(self) -> BaseModel:
-        for base_model in BaseModel:
-            if base_model.num_levels == len(self.widths):
-                return base_model
-        raise IncompatibleBaseModelError(
-            f"This UNet has {len(self.widths)} levels, but those that motion modules exist for have 4 "
-            "(SD1.5) or 3 (SDXL): choose an SD1.5 or SDXL checkpoint."
-        )
+        base_model = BaseModel.of_levels(len(self.widths))
+        if base_model is None:
+            raise IncompatibleBaseModelError(
+                f"This UNet has {len(self.widths)} levels, but those that motion modules exist for have 4 "
+                "(SD1.5) or 3 (SDXL): choose an SD1.5 or SDXL checkpoint."
+            )
+        return base_model
 
 
 def describe_unet(unet: nn.Module) -> UNetLayout:
     """Find the sites of a UNet; IncompatibleBaseModelError where it is none that is known."""
-    if all(hasattr(unet, name) for name in ("input_blocks", "middle_block", "output_blocks", "out")):
+    if _is_ldm(unet):
         return _describe_ldm(unet)
-    if all(hasattr(unet, name) for name in ("down_blocks", "mid_block", "up_blocks", "conv_norm_out")):
+    if _is_diffusers(unet):
         return _describe_diffusers(unet)
     raise IncompatibleBaseModelError(
         f"A {type(unet).__name__} has neither the blocks of an ldm-style UNet (input_blocks, middle_block, "
@@ -50,32 +87,69 @@ def detect_base_model(unet: nn.Module) -> BaseModel:
     return describe_unet(unet).base_model
 
 
-def _describe_ldm(unet: Any) -> UNetLayout:
+def _is_ldm(unet: object) -> TypeGuard[_LdmUNet]:
+    return _has(unet, "input_blocks", "middle_block", "output_blocks", "out")
+
+
+def _is_diffusers(unet: object) -> TypeGuard[_DiffusersUNet]:
+    return _has(unet, "down_blocks", "mid_block", "up_blocks", "conv_norm_out")
+
+
+def _is_ldm_res_block(block: object) -> TypeGuard[_LdmResBlock]:
+    return _has(block, "in_layers", "out_layers")
+
+
+def _has(module: object, *names: str) -> bool:
+    return all(hasattr(module, name) for name in names)
+
+
+def _describe_ldm(unet: _LdmUNet) -> UNetLayout:
     """`input_blocks` starts with a convolution, and each level but the last ends with a Downsample."""
     inputs, outputs = list(unet.input_blocks), list(unet.output_blocks)
-    num_levels = 1 + sum(not hasattr(sequential[0], "in_layers") for sequential in inputs[1:])
-    layers = len(inputs) // num_levels - 1
-    starts = [1 + level * (layers + 1) for level in range(num_levels)]
-    sites: dict[Site, nn.Module] = {Site("mid_block", 0, 0): unet.middle_block[-2]}
-    for level, start in enumerate(starts):
-        sites |= {Site("down_blocks", level, layer): inputs[start + layer][-1] for layer in range(layers)}
-        for layer in range(layers + 1):
-            last = -2 if layer == layers and level < num_levels - 1 else -1  # before the Upsample
-            sites[Site("up_blocks", level, layer)] = outputs[level * (layers + 1) + layer][last]
-    blocks = (child for sequential in (*inputs, unet.middle_block, *outputs) for child in sequential)
-    resnets = [block for block in blocks if hasattr(block, "in_layers") and hasattr(block, "out_layers")]
-    norms = [norm for resnet in resnets for norm in (resnet.in_layers[0], resnet.out_layers[0])]
-    return UNetLayout(tuple(inputs[start][0].out_channels for start in starts), sites, (*norms, unet.out[0]))
+    sizes_changed = [sequential for sequential in inputs[1:] if not hasattr(sequential[0], "in_layers")]
+    num_levels = 1 + len(sizes_changed)
+    stride = len(inputs) // num_levels  # of a level in both lists: a down level's last changes the size
+    sites = {Site("mid_block", 0, 0): unet.middle_block[-2]}
+    for level in range(num_levels):
+        down = inputs[1 + level * stride : level * stride + stride]
+        sites |= _sites("down_blocks", level, [sequential[-1] for sequential in down])
+        up = [sequential[-1] for sequential in outputs[level * stride : (level + 1) * stride]]
+        if level < num_levels - 1:
+            up[-1] = outputs[(level + 1) * stride - 1][-2]  # before the Upsample
+        sites |= _sites("up_blocks", level, up)
+    firsts = [cast(_HasWidth, inputs[1 + level * stride][0]) for level in range(num_levels)]
+    norms = _ldm_norms([*inputs, unet.middle_block, *outputs])
+    return UNetLayout(tuple(first.out_channels for first in firsts), sites, (*norms, unet.out[0]))
 
 
-def _describe_diffusers(unet: Any) -> UNetLayout:
-    sites: dict[Site, nn.Module] = {}
-    for name in ("down_blocks", "up_blocks"):
-        for level, block in enumerate(getattr(unet, name)):
-            continued: Iterable[nn.Module] = getattr(block, "attentions", block.resnets)
-            sites |= {Site(name, level, layer): module for layer, module in enumerate(continued)}
-    sites |= {Site("mid_block", 0, layer): module for layer, module in enumerate(unet.mid_block.attentions)}
-    blocks = (*unet.down_blocks, unet.mid_block, *unet.up_blocks)
-    norms = [norm for block in blocks for resnet in block.resnets for norm in (resnet.norm1, resnet.norm2)]
+def _ldm_norms(sequentials: Iterable[Sequence[nn.Module]]) -> list[nn.Module]:
+    """Both of each residual block."""
+    norms: list[nn.Module] = []
+    for sequential in sequentials:
+        for block in sequential:
+            if _is_ldm_res_block(block):
+                norms += (block.in_layers[0], block.out_layers[0])
+    return norms
+
+
+def _describe_diffusers(unet: _DiffusersUNet) -> UNetLayout:
+    sites = _sites("mid_block", 0, _continued(unet.mid_block))
+    for level, block in enumerate(unet.down_blocks):
+        sites |= _sites("down_blocks", level, _continued(block))
+    for level, block in enumerate(unet.up_blocks):
+        sites |= _sites("up_blocks", level, _continued(block))
+    norms: list[nn.Module] = []
+    for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+        for resnet in block.resnets:
+            norms += (resnet.norm1, resnet.norm2)
     widths = tuple(block.resnets[0].out_channels for block in unet.down_blocks)
     return UNetLayout(widths, sites, (*norms, unet.conv_norm_out))
+
+
+def _continued(block: _DiffusersBlock) -> Iterable[nn.Module]:
+    """What temporal layers continue: the transformers, or the residual blocks where there are none."""
+    return cast("Iterable[nn.Module]", getattr(block, "attentions", block.resnets))
+
+
+def _sites(block: BlockName, level: int, continued: Iterable[nn.Module]) -> dict[Site, nn.Module]:
+    return {Site(block, level, layer): module for layer, module in enumerate(continued)}

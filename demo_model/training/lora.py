@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from motion_module import MotionModule
+from motion_module.layers import Linear
 
 from .image import draw_timesteps
 from .motion import Frozen, draw_clips, motion_loss, pick_frames
@@ -42,7 +43,7 @@ def changed_attention(module: MotionModule, rank: int) -> Iterator[dict[str, Low
     layers = {
         name: layer
         for name, layer in module.named_modules()
-        if isinstance(layer, nn.Linear) and name.endswith(PROJECTIONS)
+        if isinstance(layer, Linear) and name.endswith(PROJECTIONS)
     }
     changes = {name: LowRankChange(layer.weight, rank) for name, layer in layers.items()}
     for name, layer in layers.items():

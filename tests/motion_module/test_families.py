@@ -74,9 +74,9 @@ def test_sparsectrl_encoder_is_a_controlnet_and_no_motion_module():
         build_motion_module(tensors, "v3_sd15_sparsectrl_rgb")
 
 
-@pytest.mark.parametrize("name", ["v2_lora_PanLeft", "v3_sd15_adapter"])
-def test_lora_is_no_motion_module_and_is_said_to_be_a_lora(name):
-    with pytest.raises(NotAMotionModuleError, match="not a motion module but a LoRA"):
+@pytest.mark.parametrize(("name", "kind"), [("v2_lora_PanLeft", "motion LoRA"), ("v3_sd15_adapter", "LoRA")])
+def test_lora_is_no_motion_module_and_is_said_to_be_a_lora(name, kind):
+    with pytest.raises(NotAMotionModuleError, match=f"not a motion module but a {kind}: choose it as a LoRA"):
         build_motion_module(fingerprint(name), name)
 
 
@@ -85,7 +85,7 @@ def test_published_loras_are_told_apart():
         detect_motion_lora(fingerprint(name)) for name in ("v2_lora_PanLeft", "v3_sd15_adapter")
     )
     assert (motion.kind, len(motion.temporal), len(motion.spatial)) == ("motion LoRA", 20 * 8, 0)
-    assert (adapter.kind, len(adapter.temporal), len(adapter.spatial)) == ("spatial LoRA", 0, 16 * 8)
+    assert (adapter.kind, len(adapter.temporal), len(adapter.spatial)) == ("UNet LoRA", 0, 16 * 8)
 
 
 def test_unet_with_four_input_channels_beside_the_motion_keys_is_not_pia():

@@ -16,7 +16,6 @@ from motion_module import (
     motion_loras,
     peft_state_dict,
     unmatched_layers,
-    webui_state_dict,
 )
 from tests.fingerprints.published import domain_adapter, motion_lora
 from tests.motion_module.ldm_unet import SD15
@@ -229,15 +228,13 @@ def test_lora_of_other_widths_is_refused_naming_both():
 def test_domain_adapter_is_offered_to_the_host_under_diffusers_names():
     tensors = random_tensors(domain_adapter(RANK, SD15.widths, SD15.context_dim))
     adapter = build_motion_lora(tensors, "v3_sd15_adapter")
-    assert (adapter.kind, len(adapter.temporal)) == ("spatial LoRA", 0)
+    assert (adapter.kind, len(adapter.temporal)) == ("UNet LoRA", 0)
     source = "down_blocks.0.attentions.0.transformer_blocks.0.attn1"
     weights = peft_state_dict(adapter)
     assert len(weights) == len(tensors)
     assert weights[f"unet.{source}.to_out.0.lora_A.weight"].equal(
         tensors[f"{source}.processor.to_out_lora.down.weight"]
     )
-    flat = webui_state_dict(adapter)
-    assert flat["lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k.alpha"] == RANK
     module = module_of(V3)
     before = fingerprint_of(module)
     with motion_loras(module, [(adapter, 1.0)]):
@@ -248,7 +245,7 @@ def test_lora_with_spatial_keys_is_parted():
     spatial = random_tensors(domain_adapter(RANK, SD15.widths))
     text = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.zeros(1, 1)}
     lora = build_motion_lora(flattened(official() | spatial) | text)
-    assert lora.kind == "motion LoRA with a spatial part"
+    assert lora.kind == "motion LoRA with a UNet part"
     assert (len(lora.temporal), len(lora.spatial)) == (20 * 8, 16 * 8)
     assert lora.others.keys() == text.keys()
     assert "mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0" in lora.spatial

@@ -13,6 +13,7 @@ from motion_module import (
     MotionModuleSpec,
     Site,
     build_motion_module,
+    runtime,
 )
 from tests.fingerprints.published import MOTION_MODULES, layer_parts
 from tests.motion_module.oracle import add_motion
@@ -96,8 +97,8 @@ def test_memory_budget_bounds_the_rows_of_each_attention_and_changes_nothing(mon
             return attention(query, key, value)
 
         monkeypatch.setattr(F, "scaled_dot_product_attention", record)
-        with module.running(memory_budget=budget):
-            found = layer(hidden)
+        monkeypatch.setattr(runtime, "CPU_MEMORY_BUDGET", budget)
+        found = layer(hidden)
     bytes_per_row = 4 * 32 * 4 * 20
     assert max(rows) <= max(1, budget // bytes_per_row)
     assert sum(rows) == 2 * 50
@@ -109,7 +110,8 @@ def test_no_attention_call_exceeds_the_kernels_batch_limit(monkeypatch):
     monkeypatch.setattr(
         F, "scaled_dot_product_attention", lambda query, key, value: rows.append(query.shape[0]) or value
     )
-    with module.frames(1), module.running(memory_budget=2**40):
+    monkeypatch.setattr(runtime, "CPU_MEMORY_BUDGET", 2**40)
+    with module.frames(1):
         module.layers()[FIRST](torch.zeros(1, 32, 264, 256))
     assert rows == [65_535, 65_535, 264 * 256 - 65_535, 264 * 256 - 65_535]
 
@@ -176,11 +178,6 @@ def test_frames_nest_and_are_put_back_whatever_is_raised():
 def test_frame_indices_of_another_number_are_refused():
     with pytest.raises(MotionModuleError, match="2 frame indices were given for 3 frames"):
         module_of(V2).frames(3, (0, 1)).__enter__()
-
-
-def test_xformers_where_it_is_missing_is_refused_in_words():
-    with pytest.raises(MotionModuleError, match="xformers"):
-        module_of(V3).running(attention="xformers").__enter__()
 
 
 def test_sparsectrl_spec_has_the_encoders_keys():

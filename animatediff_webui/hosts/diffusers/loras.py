@@ -112,7 +112,7 @@ def picture_loras(pipeline: Any, loras: Sequence[LoadedLora]) -> Generator[None,
 
 
 def _load_into(pipeline: Any, lora: LoadedLora, name: str) -> None:
-    from motion_module.lora import peft_state_dict
+    from motion_module.lora.weights import peft_state_dict
 
     layers = lora.layers
     source: Any = str(lora.chosen.path)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from animatediff_webui.core.errors import UserError
 from motion_module import MotionLora, MotionModuleError, NotAMotionLoraError, build_motion_lora
-from motion_module.checkpoints import read_checkpoint
+from motion_module.weights_files import read_weights
 
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 # Names that the host's own loader understands.
@@ -77,7 +77,7 @@ class LoraLibrary:
 def _load(path: Path, modified: int, size: int) -> MotionLora | None:
     """A file of ours; None for one that the host's loader knows, or that is no LoRA at all."""
     try:
-        tensors = read_checkpoint(path).tensors
+        tensors = read_weights(path).tensors
     except MotionModuleError:
         return None
     try:

@@ -10,8 +10,7 @@ from modules import devices, sd_models, sd_unet, shared
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.windows import Window
-from motion_module import BetaSchedule, MotionModule, injected, motion_loras, video_group_norms
-from motion_module.unet_loras import spatial_loras
+from motion_module import BetaSchedule, MotionModule, injected, motion_loras, unet_loras, video_group_norms
 
 from .controlnet import framed_encoders
 from .loras import ActiveLora
@@ -46,7 +45,7 @@ def animated_model(
             on_device(module, devices.device, layer_by_layer=layer_by_layer, keep=keep_on_gpu)
         )
         stack.enter_context(motion_loras(module, [(each.lora, each.strength) for each in loras.values()]))
-        stack.enter_context(spatial_loras(unet, [(each.lora, each.strength) for each in loras.values()]))
+        stack.enter_context(unet_loras(unet, [(each.lora, each.strength) for each in loras.values()]))
         stack.enter_context(injected(unet, module))
         stack.enter_context(video_group_norms(unet, module))
         overrides = getattr(sd_models, "apply_alpha_schedule_override", None)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from motion_module import BaseModel, MotionModuleError, MotionModuleSpec, NotAMotionModuleError
-from motion_module.checkpoints import WRAPPERS
-from motion_module.loading import FAMILY_NOTE, detect_motion_module
-from motion_module.other_kinds import explain
-
-_LENGTH_BYTES = 8
-_LARGEST_HEADER = 100 * 2**20
-_META = torch.device("meta")
+from motion_module.errors import MotionModuleError
+from motion_module.inspection import inspect_file
+from motion_module.spec import BaseModel, MotionModuleSpec
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ def fit_warning(spec: MotionModuleSpec, checkpoint: BaseModel | None) -> str:
 
 
 def read_spec(path: Path) -> MotionModuleSpec:
-    """The spec of a motion module's file, without reading its weights. Raises NotAMotionModuleError."""
+    """The spec of a motion module's file, by its keys and shapes. Raises MotionModuleError and OSError."""
     status = path.stat()
     return _read_spec(path, status.st_mtime_ns, status.st_size)
 
@@ -74,72 +64,24 @@ def read_spec(path: Path) -> MotionModuleSpec:
 @lru_cache(maxsize=256)
 def _read_spec(path: Path, modified: int, size: int) -> MotionModuleSpec:
     """`modified` and `size` make it be read again when the file changes."""
-    shapes, notes = read_shapes(path)
-    tensors = {key: torch.empty(shape, device=_META) for key, shape in shapes.items()}
-    spec = detect_motion_module(tensors, path.stem, notes.get(FAMILY_NOTE, ""))
-    if spec is None:
-        raise NotAMotionModuleError(explain(tensors, path.name))
-    return spec
-
-
-def read_shapes(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """Key -> shape of a file's tensors, and a safetensors header's notes. Raises NotAMotionModuleError."""
-    with path.open("rb") as file:
-        start = file.read(_LENGTH_BYTES + 1)
-    if start[_LENGTH_BYTES:] == b"{":
-        return _read_safetensors_shapes(path)
-    if not start.startswith((b"PK", b"\x80")):
-        raise NotAMotionModuleError(
-            f"{path.name} is neither a safetensors nor a PyTorch file: download it again, or choose another."
-        )
-    try:
-        content = torch.load(path, map_location=_META, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise NotAMotionModuleError(f"{path.name} cannot be read as weights: download it again.") from error
-    return {key: tuple(tensor.shape) for key, tensor in _tensors(content).items()}, {}
-
-
-def _read_safetensors_shapes(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """From the JSON header, which is all that is read."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        data = file.read(length) if length <= _LARGEST_HEADER else b""
-    try:
-        header: dict[str, Any] = json.loads(data)
-        notes = header.pop("__metadata__", {})
-        return {key: tuple(entry["shape"]) for key, entry in header.items()}, notes
-    except (ValueError, KeyError, TypeError) as error:
-        raise NotAMotionModuleError(
-            f"{path.name} is damaged, as a download that broke off is: download it again."
-        ) from error
-
-
-def _tensors(content: object) -> dict[str, torch.Tensor]:
-    """The tensors of a pickle, taken out of what training scripts wrap them in."""
-    if not isinstance(content, dict):
-        return {}
-    for wrapper in WRAPPERS:
-        if isinstance(content.get(wrapper), dict):
-            return _tensors(content[wrapper])
-    return {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    return inspect_file(path).read_spec()
 
 
 def checkpoint_base_model(path: Path) -> BaseModel | None:
-    """Which image model a checkpoint's file is, by its UNet's blocks; None where that cannot be told.
+    """Which image model a checkpoint's file is; None where that cannot be told.
 
-    Only safetensors are looked at: another format would have to be read whole.
+    Only safetensors are looked at: of other formats, old ones would have to be read whole.
     """
     if path.suffix.lower() != ".safetensors":
         return None
     try:
         status = path.stat()
         return _checkpoint_base_model(path, status.st_mtime_ns, status.st_size)
-    except (OSError, NotAMotionModuleError):
+    except (OSError, MotionModuleError):
         return None
 
 
 @lru_cache(maxsize=64)
 def _checkpoint_base_model(path: Path, modified: int, size: int) -> BaseModel | None:
-    shapes, _ = _read_safetensors_shapes(path)
-    blocks = {key.split(".")[3] for key in shapes if key.startswith("model.diffusion_model.input_blocks.")}
-    return {12: BaseModel.SD15, 9: BaseModel.SDXL}.get(len(blocks))
+    """`modified` and `size` make it be read again when the file changes."""
+    return inspect_file(path).base_model

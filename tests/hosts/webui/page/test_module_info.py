@@ -37,7 +37,11 @@ def checkpoint(tmp_path, num_blocks):
 
 def test_spec_read_from_shapes_is_the_modules(module_file):
     spec = read_spec(module_file)
-    assert (spec.base_model, spec.widths, spec.max_frames) == (BaseModel.SD15, SPEC.widths, SPEC.max_frames)
+    assert (spec.base_model, spec.widths, spec.context_limit) == (
+        BaseModel.SD15,
+        SPEC.widths,
+        SPEC.context_limit,
+    )
 
 
 def test_info_names_family_base_model_and_frames(module_file):

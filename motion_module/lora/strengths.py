@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motion_module.errors import MotionModuleError
-from motion_module.lora import LowRank, MotionLora
+from motion_module.layers import Linear
+from motion_module.lora.weights import LowRank, MotionLora
 from motion_module.module import MotionModule
 from motion_module.runtime import Runtime
 
@@ -40,17 +41,12 @@ def motion_loras(module: MotionModule, loras: Iterable[tuple[MotionLora, Strengt
     Strengths by frame go by the indices of `module.frames`, and cost one low-rank product a layer, however
     many LoRAs there are.
     """
-    linears = _linears(module)
-    additions: defaultdict[str, list[Addition]] = defaultdict(list)
-    for lora, strength in loras:
-        strengths = torch.as_tensor(strength, dtype=torch.float32).reshape(-1)
-        for layer, delta in _matching(module, lora).items():
-            additions[layer].append(Addition(delta, strengths))
+    linears = _find_linears(module)
     with ExitStack() as undo:
-        for layer, added in additions.items():
+        for layer, additions in _additions_by_layer(module, loras).items():
             linear = linears[layer]
-            constant = [addition for addition in added if len(addition.strengths) == 1]
-            by_frame = [addition for addition in added if len(addition.strengths) > 1]
+            constant = [addition for addition in additions if len(addition.strengths) == 1]
+            by_frame = [addition for addition in additions if len(addition.strengths) > 1]
             if constant:
                 undo.enter_context(_merged(linear, constant))
             if by_frame:
@@ -59,53 +55,73 @@ def motion_loras(module: MotionModule, loras: Iterable[tuple[MotionLora, Strengt
         yield
 
 
+def _additions_by_layer(
+    module: MotionModule, loras: Iterable[tuple[MotionLora, Strength]]
+) -> Mapping[str, list[Addition]]:
+    additions: defaultdict[str, list[Addition]] = defaultdict(list)
+    for lora, strength in loras:
+        strengths = torch.as_tensor(strength, dtype=torch.float32).reshape(-1)
+        for layer, delta in _find_matching(module, lora).items():
+            additions[layer].append(Addition(delta, strengths))
+    return additions
+
+
 def unmatched_layers(module: MotionModule, lora: MotionLora) -> list[str]:
     """The temporal layers of a LoRA that the module lacks, because it was made for another family."""
-    linears = _linears(module)
+    linears = _find_linears(module)
     return [layer for layer in lora.temporal if layer not in linears]
 
 
-def _linears(module: MotionModule) -> dict[str, nn.Linear]:
-    layers = cast(Any, module).named_modules()  # torch leaves part of its type open
-    return {name: layer for name, layer in layers if isinstance(layer, nn.Linear)}
+def _find_linears(module: nn.Module) -> dict[str, Linear]:
+    linears: dict[str, Linear] = {}
+    layers = cast("Iterable[tuple[str, nn.Module]]", module.named_modules())  # torch leaves it half open
+    for name, layer in layers:
+        if isinstance(layer, Linear):
+            linears[name] = layer
+    return linears
 
 
-def _matching(module: MotionModule, lora: MotionLora) -> dict[str, LowRank]:
+def _find_matching(module: MotionModule, lora: MotionLora) -> dict[str, LowRank]:
     """The LoRA's layers that the module has; MotionModuleError where there is none, or one does not fit."""
     name = module.name or module.spec.family
-    unmatched = unmatched_layers(module, lora)
-    matching = {layer: delta for layer, delta in lora.temporal.items() if layer not in unmatched}
+    linears = _find_linears(module)
+    matching = {layer: delta for layer, delta in lora.temporal.items() if layer in linears}
+    num_unmatched = len(lora.temporal) - len(matching)
     if lora.temporal and not matching:
         raise MotionModuleError(
             f"Motion LoRA {lora.name} fits no layer of {name}: use it with the motion module it was made "
             "for, mostly an AnimateDiff v2 one."
         )
-    if unmatched:
+    if num_unmatched:
         logger.warning(
             "Motion LoRA %s was made for another motion module than %s: %d of its layers are left out.",
             lora.name,
             name,
-            len(unmatched),
+            num_unmatched,
         )
-    linears = _linears(module)
     for layer, delta in matching.items():
-        expected, found = tuple(linears[layer].weight.shape), (delta.up.shape[0], delta.down.shape[1])
-        if expected != found:
-            raise MotionModuleError(
-                f"Motion LoRA {lora.name} takes {layer} from {found[1]} to {found[0]} channels, but {name} "
-                f"has {expected[1]} to {expected[0]}: use it with the motion module it was made for."
-            )
+        _check_channels(f"Motion LoRA {lora.name} takes {layer}", delta, linears[layer], name)
     return matching
 
 
+def _check_channels(of_what: str, delta: LowRank, linear: Linear, module: str) -> None:
+    expected, found = tuple(linear.weight.shape), (delta.up.shape[0], delta.down.shape[1])
+    if expected != found:
+        raise MotionModuleError(
+            f"{of_what} from {found[1]} to {found[0]} channels, but {module} has {expected[1]} to "
+            f"{expected[0]}: use it with the motion module it was made for."
+        )
+
+
 @contextmanager
-def _merged(linear: nn.Linear, additions: Sequence[Addition]) -> Generator[None]:
+def _merged(linear: Linear, additions: Sequence[Addition]) -> Generator[None]:
     original = linear.weight
     exact = torch.promote_types(original.dtype, torch.float32)
     merged = original.detach().to(exact)
     for addition in additions:
-        up, down = (part.to(original.device, exact) for part in (addition.delta.up, addition.delta.down))
-        merged = torch.addmm(merged, up, down, alpha=addition.strengths.item() * addition.delta.scale)
+        delta = addition.delta
+        up, down = delta.up.to(original.device, exact), delta.down.to(original.device, exact)
+        merged = torch.addmm(merged, up, down, alpha=addition.strengths.item() * delta.scale)
     linear.weight = nn.Parameter(merged.to(original.dtype), requires_grad=False)
     try:
         yield
@@ -121,7 +137,10 @@ def _build_hook(
     """A forward hook that adds all the low-rank products as one, on tokens `r f c`."""
     down = torch.cat([addition.delta.down.to(weight) for addition in additions])
     up = torch.cat([addition.delta.up.to(weight) for addition in additions], dim=1)
-    columns = [a.strengths[:, None].expand(-1, a.delta.rank) * a.delta.scale for a in additions]
+    columns: list[Tensor] = []
+    for addition in additions:
+        strengths = addition.strengths[:, None].expand(-1, addition.delta.rank)
+        columns.append(strengths * addition.delta.scale)
     shortest = min(len(addition.strengths) for addition in additions)
 
     def add(_linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:

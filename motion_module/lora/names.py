@@ -38,10 +38,10 @@ def parse_lora_key(key: str) -> LoraKey | None:
     match = SUFFIX.fullmatch(re.sub(rf"^{PREFIX}", "", key))
     if match is None:
         return None
-    layer = match["layer"]
+    layer: str = match["layer"]
     if layer.startswith(FLAT_PREFIX):
-        layer = unflatten(layer[len(FLAT_PREFIX) :])
-    if layer is None or not re.match(r"(?:down_blocks|mid_block|up_blocks)\.", layer):
+        layer = unflatten(layer.removeprefix(FLAT_PREFIX)) or ""
+    if not re.match(r"(?:down_blocks|mid_block|up_blocks)\.", layer):
         return None
     layer = re.sub(r"\.processor\.(\w+)$", r".\1", layer)
     layer = re.sub(r"\.to_out$", ".to_out.0", layer)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 from typing import TypedDict, cast
 
 from animatediff_webui.core.fields import Field, Kind, Value
 
+from .keywords import plain_number
 from .samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS, find_sampler
 
 MAX_DRAWN_SEED = 2**32 - 1
@@ -61,15 +61,6 @@ class ImageSettings:
         said = {name: value for name, value in values.items() if value is not None}
         kept = {row.name: getattr(self, row.name) for row in IMAGE_FIELDS}
         return ImageSettings(**cast("ImageKeywords", kept | said))
-
-
-def plain_number(value: object) -> object:
-    """A number of another library, such as numpy's, as Python's own; everything else as it is."""
-    if isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, Integral):
-        return int(value)
-    return float(value) if isinstance(value, Real) else value
 
 
 _DEFAULTS = {each.name: cast("Value", each.default) for each in fields(ImageSettings)}

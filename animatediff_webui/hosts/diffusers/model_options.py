@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, cast
 
 from animatediff_webui.core.errors import ParameterError, UserError
-from animatediff_webui.core.fields import Field, Kind, Value, shown
+from animatediff_webui.core.fields import Field, Kind, Value, shown, shown_key
 
-from .image_settings import plain_number
+from .keywords import nearest, plain_number
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +107,24 @@ class ModelOptions:
             )
 
 
+def read_model_options(options: object, keywords: Mapping[str, object]) -> ModelOptions:
+    """`options` (None: none yet) with `keywords` in place of what they are; ParameterError for what is none."""
+    names = [each.name for each in fields(ModelOptions)]
+    for name in keywords:
+        if name not in names:
+            raise ParameterError(
+                f"{shown_key(name)} is no model option{nearest(name, names)}: there are {', '.join(names)}."
+            )
+    values = cast("ModelKeywords", keywords)
+    if options is None:
+        return ModelOptions(**values)
+    if not isinstance(options, ModelOptions):
+        raise ParameterError(
+            f"options is {shown(options)}, but must be ModelOptions: name a file by checkpoint=."
+        )
+    return replace(options, **values)
+
+
 def _is_path(value: object) -> bool:
     return isinstance(value, (str, os.PathLike))
 
@@ -189,5 +207,4 @@ MODEL_FIELDS: tuple[Field, ...] = (
     ),
     _row("vae_tiling", "VAE tiling", Kind.BOOL, "Decode large frames in tiles, with less memory."),
     _row("vae_slicing", "VAE slicing", Kind.BOOL, "For completeness: frames are decoded one by one anyway."),
-    _row("title", "Title", Kind.TEXT, "What infotexts call the checkpoint. Empty: its file's name."),
 )  # fmt: skip

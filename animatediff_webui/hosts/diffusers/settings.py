@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
@@ -18,12 +17,14 @@ from animatediff_webui.core.parameters import (
     refuse_unsupported,
 )
 
-from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings, plain_number
+from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings
+from .keywords import nearest, plain_number
 
 if TYPE_CHECKING:
     from PIL import Image
 
-DEFAULTS = parse_parameters({"enable": True, "format": ["GIF", "MP4"]})
+DEFAULT_FORMATS = ("GIF", "MP4")
+DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
 NOT_HERE = {**NOT_YET, "last_frame": "starting from pictures"}
 ELSEWHERE = ("enable", "model")
 """Parameters that say nothing here: whether it is on, and which of a WebUI's motion modules it takes."""
@@ -143,9 +144,7 @@ def _unknown(name: str) -> str:
     """Why a name is refused: the nearest one, and all there are."""
     image_names = [row.name for row in IMAGE_FIELDS]
     animation_names = [row.name for row in FIELDS if row.name not in ELSEWHERE]
-    nearest = difflib.get_close_matches(name, [*image_names, *FIELD_BY_NAME], n=1)
-    hint = f" (did you mean {nearest[0]}?)" if nearest else ""
     return (
-        f"{shown_key(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
+        f"{shown_key(name)} is no setting{nearest(name, [*image_names, *FIELD_BY_NAME])}: there are {', '.join(image_names)} for the picture, and "
         f"{', '.join(animation_names)} for the animation."
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from animatediff_webui.hosts.diffusers.image_settings import ImageKeywords
 
 NAME = "embedded"
 """What infotexts call it."""
 FOLDER = Path(__file__).resolve().parent / "weights"
 MOTION_MODULE = FOLDER / "motion" / "embedded_v3.safetensors"
 LORA_FOLDER = FOLDER / "lora"
-IMAGE_DEFAULTS = {"steps": 10, "cfg_scale": 3.0}
+IMAGE_DEFAULTS: ImageKeywords = {"steps": 10, "cfg_scale": 3.0}
 
 
 def is_complete() -> bool:

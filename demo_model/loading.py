@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.hosts.diffusers.animator import Animator
-from animatediff_webui.hosts.diffusers.checkpoint import ModelOptions
+from animatediff_webui.core.plan import build_plan
+from animatediff_webui.hosts.diffusers.animator import Animator, PlanBuilder
+from animatediff_webui.hosts.diffusers.model_options import NO_MODULE, ModelOptions
 
 from . import files
 
@@ -21,7 +22,12 @@ def model_options() -> ModelOptions:
     return ModelOptions(checkpoint=files.FOLDER, motion_module=files.MOTION_MODULE, title=files.NAME)
 
 
-def load_animator(*, with_motion: bool = True, kind: type[Animator] = Animator) -> Animator:
+def load_animator(*, with_motion: bool = True, build_plan: PlanBuilder = build_plan) -> Animator:
     """An animator with the embedded model; without the motion module, its frames are unrelated pictures."""
-    options = model_options() if with_motion else replace(model_options(), motion_module="none")
-    return kind(options, lora_folders=[files.LORA_FOLDER], image_defaults=files.IMAGE_DEFAULTS)
+    options = model_options() if with_motion else replace(model_options(), motion_module=NO_MODULE)
+    return Animator(
+        options,
+        lora_folders=[files.LORA_FOLDER],
+        image_defaults=files.IMAGE_DEFAULTS,
+        build_plan=build_plan,
+    )

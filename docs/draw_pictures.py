@@ -13,7 +13,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from animatediff_webui.hosts.diffusers.animator import quiet_libraries
 from demo_model.evaluation.sheets import draw_sheet
 from standalone import Animator
 from standalone.plan_picture import draw_plan

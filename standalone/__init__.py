@@ -7,28 +7,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from animatediff_webui.hosts.diffusers.animator import Clip
-    from animatediff_webui.hosts.diffusers.checkpoint import ModelOptions
-    from animatediff_webui.hosts.diffusers.image_settings import Picture
+    from animatediff_webui.hosts.diffusers.clip import Clip
+    from animatediff_webui.hosts.diffusers.image_settings import ImageSettings
+    from animatediff_webui.hosts.diffusers.image_settings import ImageSettings as Picture
+    from animatediff_webui.hosts.diffusers.model_options import ModelOptions
     from standalone.animator import Animator
 
-__all__ = ["Animator", "Clip", "ModelOptions", "Picture"]
+__all__ = ["Animator", "Clip", "ImageSettings", "ModelOptions", "Picture"]
+
+_HOST = "animatediff_webui.hosts.diffusers"
+_PLACES = {
+    "Animator": ("standalone.animator", "Animator"),
+    "Clip": (f"{_HOST}.clip", "Clip"),
+    "ImageSettings": (f"{_HOST}.image_settings", "ImageSettings"),
+    "ModelOptions": (f"{_HOST}.model_options", "ModelOptions"),
+    "Picture": (f"{_HOST}.image_settings", "ImageSettings"),  # the older name
+}
 
 
-def __getattr__(name: str) -> Any:
-    """Looked up on first use: before the environment is made, there is no PyTorch. (Any: a class.)"""
-    from importlib import import_module
-
-    host = "animatediff_webui.hosts.diffusers"
-    places = {
-        "Animator": "standalone.animator",
-        "Clip": f"{host}.animator",
-        "ModelOptions": f"{host}.checkpoint",
-        "Picture": f"{host}.image_settings",
-    }
-    if name not in places:
+def __getattr__(name: str) -> object:
+    """Looked up on first use: before the environment is made, there is no PyTorch."""
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(places[name]), name)
+    place, attribute = _PLACES[name]
+    return getattr(import_module(place), attribute)

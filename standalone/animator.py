@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from animatediff_webui.hosts.diffusers import animator
-from animatediff_webui.hosts.diffusers.checkpoint import ModelOptions
 from animatediff_webui.hosts.diffusers.loras import ChosenLora
+from animatediff_webui.hosts.diffusers.model_options import ModelOptions, read_model_options
 from demo_model import files
 from demo_model.loading import model_options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from animatediff_webui.hosts.diffusers.model_options import ModelKeywords
 
 
 class Animator(animator.Animator):
     """A checkpoint with a motion module, loaded once, for any number of clips.
 
-    Keywords are those of `ModelOptions`; without `checkpoint` it is the embedded model.
+    Keywords are those of `ModelOptions`; without `checkpoint` it is the embedded model. LoRAs that tags in
+    prompts name are looked up in `lora_folders`, and among the embedded model's. `verbose` lets libraries say
+    what they like. Threads may share an animator: it makes one clip at a time, and the others wait.
     """
 
     def __init__(
         self,
         options: ModelOptions | None = None,
         *,
-        loras: Sequence[ChosenLora] = (),
-        lora_folders: Sequence[Path] = (),
-        **keywords: Any,  # the fields of ModelOptions
+        loras: Iterable[ChosenLora] = (),
+        lora_folders: Iterable[Path | str] = (),
+        verbose: bool = False,
+        **keywords: Unpack[ModelKeywords],
     ) -> None:
         said = {name: value for name, value in keywords.items() if value is not None}
         is_embedded = options is None and "checkpoint" not in said
-        if options is None:
-            options = replace(model_options(), **said) if is_embedded else ModelOptions(**said)
         super().__init__(
-            options,
+            read_model_options(model_options() if is_embedded else options, said),
             loras=loras,
-            lora_folders=(*lora_folders, files.LORA_FOLDER),
+            lora_folders=lora_folders,
             image_defaults=files.IMAGE_DEFAULTS if is_embedded else None,
+            verbose=verbose,
         )
+        self.lora_folders = (*self.lora_folders, files.LORA_FOLDER)

@@ -1,26 +1,29 @@
-"""The command line's options: the animation's from the field table, the picture's by the WebUI's names.
+"""The command line's options: rows of the tables of the animation, the picture and the models, and a few more.
 
-argparse, because it is maintained with Python itself, groups options as the table does, and exits with 2 for
-the user's errors by itself; another library would add a dependency to read a table that is already there.
+argparse, because it is maintained with Python itself, groups options as the tables do, and exits with 2 for
+the user's errors by itself; another library would add a dependency to read tables that are already there.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.fields import Field, Kind
 from animatediff_webui.core.parameters import FIELDS
-from animatediff_webui.hosts.diffusers.samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS
+from animatediff_webui.hosts.diffusers.beta_schedules import BETA_SCHEDULE
+from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
+from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
+from animatediff_webui.hosts.diffusers.settings import DEFAULT_FORMATS, ELSEWHERE
 from demo_model.files import IMAGE_DEFAULTS
 
 COMMANDS = ("generate", "plan", "evaluate")
-BETA_CHOICES = ("auto", "checkpoint", "linear", "scaled-linear", "sdxl")
-_ELSEWHERE = {"enable", "model"}
+ANIMATION_FIELDS = tuple(field for field in FIELDS if field.name not in ELSEWHERE)
 _EXAMPLES = """examples:
   python3 standalone "a red circle moving right on a blue background"
   python3 standalone "a red circle" --video-length 48 --closed-loop Seamless --format GIF,WEBM
@@ -29,6 +32,41 @@ _EXAMPLES = """examples:
   python3 standalone plan "a red circle" --video-length 64
   python3 standalone evaluate
 A prompt of "-" is read from standard input."""
+_METAVARS = {Kind.INTEGER: "N", Kind.NUMBER: "X", Kind.IMAGE: "FILE", Kind.CHOICE: "NAME", Kind.CHOICES: "LIST"}
+_FREEU_SCALES = ("S1", "S2", "B1", "B2")
+
+# What is in no table: the options' names, and what argparse is told of them.
+_MODEL_OPTIONS: Mapping[tuple[str, ...], Mapping[str, object]] = {
+    ("--lora", "--motion-lora"): {
+        "action": "append", "default": [], "metavar": "FILE[:STRENGTH]",
+        "help": "A LoRA or motion LoRA, any number of times; <lora:NAME:STRENGTH> in a prompt does the same.",
+    },
+    ("--lora-dir",): {
+        "action": "append", "default": [], "type": Path, "metavar": "DIR",
+        "help": "Where names of LoRAs in prompts are looked up.",
+    },
+    ("--freeu",): {
+        "nargs": len(_FREEU_SCALES), "type": float, "metavar": _FREEU_SCALES,
+        "help": "FreeU with these scales; 0.9 0.2 1.5 1.6 suits SD1.5.",
+    },
+}  # fmt: skip
+_RUN_OPTIONS: Mapping[tuple[str, ...], Mapping[str, object]] = {
+    ("--output",): {"default": "outputs", "metavar": "DIR", "help": "Where files go (default: %(default)s)"},
+    ("--preview-every",): {
+        "type": int, "default": 5, "metavar": "N",
+        "help": "While sampling, show the clip as it is in preview.gif beside the output, every N steps. "
+        "0: never (default: %(default)s)",
+    },
+    ("--quiet",): {"action": "store_true", "help": "No progress bar; print the files only."},
+    ("--verbose",): {"action": "store_true", "help": "Show where errors come from, and libraries' messages."},
+}  # fmt: skip
+
+
+class _Parser(ArgumentParser):
+    """Says how a prompt that looks like an option is given."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(f"{message} (a prompt that begins with - goes behind everything else, after --)")
 
 
 def read_command(arguments: list[str]) -> tuple[str, list[str]]:
@@ -40,7 +78,7 @@ def read_command(arguments: list[str]) -> tuple[str, list[str]]:
 
 def build_parser(command: str) -> ArgumentParser:
     """The options of `generate` and `plan`, which are the same."""
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="python3 standalone" + ("" if command == "generate" else f" {command}"),
         usage='python3 standalone [generate|plan|evaluate] "PROMPT" [options]',
         description="Draw a moving picture from a prompt, with the embedded model or any SD1.5 or SDXL one.",
@@ -48,120 +86,78 @@ def build_parser(command: str) -> ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("prompt", metavar="PROMPT", help='what to draw; lines such as "8: a circle" travel')
-    _add_picture(parser)
-    _add_model(parser)
-    _add_animation(parser)
-    _add_run(parser)
+    parser.add_argument("prompt", metavar="PROMPT", help='What to draw; lines such as "8: a circle" travel.')
+    groups = _Groups(parser)
+    groups.add_fields((*IMAGE_FIELDS, *MODEL_FIELDS, BETA_SCHEDULE))
+    groups.add_options(BETA_SCHEDULE.group, _MODEL_OPTIONS)
+    groups.add_fields(ANIMATION_FIELDS)
+    groups.add_options("Run", _RUN_OPTIONS)
     return parser
 
 
 def read_prompt(text: str) -> str:
     """The prompt, from standard input where it is "-"."""
-    prompt = sys.stdin.read() if text == "-" else text
-    if not prompt.strip():
-        raise UserError('The prompt is empty: say what to draw, such as "a red circle moving right".')
-    return prompt.strip("\n")
+    if text != "-":
+        return text.strip("\n")
+    if sys.stdin is None:
+        raise UserError("The prompt is to be read from standard input, which is closed: give it in quotes.")
+    try:
+        return sys.stdin.read().strip("\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"Standard input is no text in {sys.stdin.encoding}: send it as UTF-8.") from error
 
 
-def animation_values(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What was said about the animation, by API name; the values are checked by the field table."""
-    said = {field.name: getattr(arguments, field.name) for field in FIELDS if field.name not in _ELSEWHERE}
+def said_values(options: Namespace, fields: Iterable[Field]) -> dict[str, object]:
+    """What was said of these fields, by name. Raises ParameterError."""
+    said = {field: getattr(options, field.name) for field in fields}
     return {
         field.name: field.read_text(value) if isinstance(value, str) else value
-        for field in FIELDS
-        if (value := said.get(field.name)) is not None
+        for field, value in said.items()
+        if value is not None
     }
 
 
-def _add_picture(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("Picture")
-    add = group.add_argument
-    add("--negative-prompt", default="", metavar="TEXT", help="what not to draw; may travel too")
-    add("--steps", type=int, metavar="N",
-        help=f"sampling steps (default: {IMAGE_DEFAULTS['steps']}; for other checkpoints 20)")  # fmt: skip
-    add("--cfg-scale", type=float, metavar="X", help="how strictly to follow the prompt "
-        f"(default: {IMAGE_DEFAULTS['cfg_scale']}; for other checkpoints 7)")  # fmt: skip
-    add("--sampler-name", default=DEFAULT_SAMPLER, metavar="NAME", help=f"{', '.join(SAMPLERS)}; a noise "
-        'schedule may follow, as in "DPM++ 2M Karras" (default: %(default)s)')  # fmt: skip
-    add("--scheduler", default="Automatic", metavar="NAME", help=f"noise schedule: {', '.join(SPACINGS)}")
-    add("--seed", type=int, default=-1, metavar="N", help="the same seed gives the same clip; -1: a new one")
-    add("--width", type=int, metavar="PX", help="default: the checkpoint's own")
-    add("--height", type=int, metavar="PX", help="default: the checkpoint's own")
-    add("--clip-skip", type=int, default=1, metavar="N", help="1: the text encoder's last layer (default)")
+class _Groups:
+    """The parser's groups of options, made as they are needed."""
 
+    def __init__(self, parser: ArgumentParser) -> None:
+        self._parser = parser
+        self._groups: dict[str, argparse._ArgumentGroup] = {}
 
-def _add_model(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("Model")
-    add = group.add_argument
-    add("--checkpoint", metavar="PATH", help="a .safetensors file or diffusers folder, SD1.5 or SDXL "
-        "(default: the embedded model)")  # fmt: skip
-    add("--model", metavar="FILE", help="the motion module's file, or none for pictures that do not move "
-        "(default: the embedded model's; for other checkpoints, the first one in model/)")  # fmt: skip
-    add("--vae", metavar="PATH", help="another VAE: a .safetensors file or diffusers folder")
-    add(
-        "--lora",
-        "--motion-lora",
-        dest="lora",
-        action="append",
-        default=[],
-        metavar="FILE[:STRENGTH]",
-        help="a LoRA or motion LoRA, any number of times; <lora:NAME:STRENGTH> in a prompt does the same",
-    )
-    add("--lora-dir", type=Path, action="append", default=[], metavar="DIR", help="where names of LoRAs in "
-        "prompts are looked up")  # fmt: skip
-    add("--beta-schedule", choices=BETA_CHOICES, default="auto", metavar="NAME",
-        help=f"{', '.join(BETA_CHOICES)}; auto is what the motion module was trained with")  # fmt: skip
-    add("--freeu", type=float, nargs=4, metavar=("S1", "S2", "B1", "B2"), help="FreeU with these scales; "
-        "0.9 0.2 1.5 1.6 suits SD1.5")  # fmt: skip
-    add("--device", default="auto", metavar="NAME", help="auto, cuda, cuda:1, mps or cpu")
-    add("--dtype", default="auto", metavar="NAME", help="auto, float32, float16 or bfloat16")
-    add("--offload", choices=("none", "model", "sequential"), default="none", metavar="HOW",
-        help="keep resting models off the GPU: none, model, sequential (least memory, slowest)")  # fmt: skip
-    add("--vae-tiling", action="store_true", help="decode large frames in tiles, with less memory")
-    add("--vae-slicing", action="store_true", help="for completeness: frames are decoded one by one anyway")
+    def add_fields(self, fields: Iterable[Field]) -> None:
+        for field in fields:
+            names = [f"--{name.replace('_', '-')}" for name in (field.name, *field.aliases)]
+            group, words = self._group(field.group), _help(field)
+            if field.kind is Kind.BOOL:
+                group.add_argument(
+                    *names, dest=field.name, help=words, action=BooleanOptionalAction, default=None
+                )
+            else:
+                metavar = _METAVARS.get(field.kind, "PATH" if field.kind is Kind.PATH else "TEXT")
+                group.add_argument(*names, dest=field.name, help=words, metavar=metavar)
 
+    def add_options(self, name: str, options: Mapping[tuple[str, ...], Mapping[str, object]]) -> None:
+        for names, keywords in options.items():
+            self._group(name).add_argument(*names, **keywords)  # pyright: ignore[reportArgumentType]
 
-def _add_animation(parser: ArgumentParser) -> None:
-    groups: dict[str, Any] = {}
-    for field in FIELDS:
-        if field.name in _ELSEWHERE:
-            continue
-        if field.group not in groups:
-            groups[field.group] = parser.add_argument_group(field.group)
-        group = groups[field.group]
-        options = _option_names(field)
-        if field.kind is Kind.BOOL:
-            how: dict[str, Any] = {"action": BooleanOptionalAction, "default": None}
-        else:
-            how = {"metavar": _metavar(field)}
-        group.add_argument(*options, dest=field.name, help=_help(field), **how)
-
-
-def _add_run(parser: ArgumentParser) -> None:
-    group = parser.add_argument_group("Run")
-    add = group.add_argument
-    add("--output", type=Path, default=Path("outputs"), metavar="DIR", help="default: outputs")
-    add("--preview-every", type=int, default=5, metavar="N", help="while sampling, show the clip as it is in "
-        "preview.gif beside the output, every N steps; 0: never (default: %(default)s)")  # fmt: skip
-    add("--quiet", action="store_true", help="no progress bar; print the files only")
-    add("--verbose", action="store_true", help="show where errors come from, and libraries' messages")
-
-
-def _option_names(field: Field) -> list[str]:
-    return [f"--{name.replace('_', '-')}" for name in (field.name, *field.aliases)]
-
-
-def _metavar(field: Field) -> str:
-    words = {Kind.INTEGER: "N", Kind.NUMBER: "X", Kind.PATH: "PATH", Kind.IMAGE: "FILE", Kind.CHOICE: "NAME"}
-    return words.get(field.kind, "LIST" if field.kind is Kind.CHOICES else "TEXT")
+    def _group(self, name: str) -> argparse._ArgumentGroup:
+        if name not in self._groups:
+            self._groups[name] = self._parser.add_argument_group(name)
+        return self._groups[name]
 
 
 def _help(field: Field) -> str:
     """The table's help with choices and default; argparse reads % as a sign of its own."""
     choices = f" ({', '.join(map(str, field.choices))})" if field.choices else ""
-    default = "GIF, MP4" if field.name == "format" else field.default
-    if isinstance(default, tuple):
-        default = ", ".join(map(str, default))
-    shown = "" if default in (None, "", ()) or field.kind is Kind.BOOL else f" (default: {default})"
-    return f"{field.full_help}{choices}{shown}".replace("%", "%%")
+    default = _default(field)
+    return f"{field.full_help}{choices}{f' (default: {default})' if default else ''}".replace("%", "%%")
+
+
+def _default(field: Field) -> str:
+    """The default in words, nothing where the help says it."""
+    if field.kind is Kind.BOOL or field.default in (None, "", ()):
+        return ""
+    default = DEFAULT_FORMATS if field.name == "format" else field.default
+    words = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    embedded = IMAGE_DEFAULTS.get(field.name)
+    return words if embedded is None else f"{embedded}; for other checkpoints {words}"

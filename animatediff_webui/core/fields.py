@@ -35,7 +35,8 @@ class Field:
     """One row of the parameter table.
 
     `attribute` is where the value lives in `Parameters`, e.g. "context.overlap". `above` is a bound that is
-    itself not allowed. `help` is a line below a widget, `details` what else there is to know. `aliases` and
+    itself not allowed, `multiple_of` what whole numbers have to be a multiple of. A text without a `pattern`
+    may be any. `help` is a line below a widget, `details` what else there is to know. `aliases` and
     `old_values` are older spellings of key and value. Values of `private` fields stay out of infotexts.
     """
 
@@ -55,6 +56,7 @@ class Field:
     old_values: tuple[tuple[bool, str], ...] = ()
     private: bool = False
     details: str = ""
+    multiple_of: int = 1
 
     @property
     def full_help(self) -> str:
@@ -71,9 +73,9 @@ class Field:
         """What a value may be, in words that follow "must be"."""
         words = {
             Kind.BOOL: "true or false",
-            Kind.INTEGER: f"a whole number{self._bounds}",
+            Kind.INTEGER: f"{self._whole_number}{self._bounds}",
             Kind.NUMBER: f"a number{self._bounds}",
-            Kind.TEXT: f"a text that matches {self.pattern}",
+            Kind.TEXT: f"a text that matches {self.pattern}" if self.pattern else "a text",
             Kind.MODEL: 'a name from the module list, such as "mm.safetensors" or "folder/mm.safetensors"',
             Kind.PATH: "a path",
             Kind.IMAGE: "a picture as base64 or a data URL",
@@ -91,6 +93,10 @@ class Field:
         if self.above is None:
             return ""
         return f" above {self.above:g}" + (f", at most {self.maximum}" if self.maximum is not None else "")
+
+    @property
+    def _whole_number(self) -> str:
+        return "a whole number" if self.multiple_of == 1 else f"a multiple of {self.multiple_of}"
 
     @property
     def _listed(self) -> str:
@@ -134,6 +140,8 @@ class Field:
             schema["exclusiveMinimum"] = self.above
         if self.maximum is not None:
             schema["maximum"] = self.maximum
+        if self.multiple_of != 1:
+            schema["multipleOf"] = self.multiple_of
         if self.pattern:
             schema["pattern"] = f"^{self.pattern}$"
         schema["default"] = list(self.default) if isinstance(self.default, tuple) else self.default
@@ -197,17 +205,17 @@ def _read_number(field: Field, raw: object) -> float:
 
 
 def _read_integer(field: Field, raw: object) -> int:
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        _read_number(field, raw)
-        return raw
     number = _read_number(field, raw)
     if not number.is_integer():
         raise field.refuse(raw)
-    return int(number)
+    whole = raw if isinstance(raw, int) else int(number)  # a float has not all digits of a large number
+    if whole % field.multiple_of:
+        raise field.refuse(raw)
+    return whole
 
 
 def _read_text(field: Field, raw: object) -> str:
-    if isinstance(raw, str) and re.fullmatch(field.pattern, raw):
+    if isinstance(raw, str) and re.fullmatch(field.pattern or _ANY_TEXT, raw):
         return raw
     raise field.refuse(raw)
 
@@ -253,6 +261,7 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
 
 
 _FINITE = 1e300
+_ANY_TEXT = re.compile(".*", re.DOTALL)
 _EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL})
 _BOOLEANS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
 _JSON_TYPES = {Kind.BOOL: "boolean", Kind.INTEGER: "integer", Kind.NUMBER: "number"}

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure_prompts(with_motion: bool, count: int, folder: Path, *, verbose: bool) -> None:
-    from animatediff_webui.hosts.diffusers.animator import quiet_libraries
+    from animatediff_webui.hosts.diffusers.library_messages import quiet_libraries
     from demo_model.loading import load_animator
 
     from .judge import judge_clip
@@ -61,7 +61,7 @@ def _measure_prompts(with_motion: bool, count: int, folder: Path, *, verbose: bo
 
 
 def _measure_suite(name: str, count: int, folder: Path) -> None:
-    from animatediff_webui.hosts.diffusers.animator import quiet_libraries
+    from animatediff_webui.hosts.diffusers.library_messages import quiet_libraries
     from demo_model.loading import load_animator
 
     from .suites import SUITES as suites

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from animatediff_webui.core.plan import Plan
+from animatediff_webui.core.parameters import Parameters
+from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
 from animatediff_webui.core.windows import Window
-from animatediff_webui.hosts.diffusers.animator import Animator
 
 
 def step_sizes(frames: Sequence[Image.Image], *, around: bool = False) -> np.ndarray:
@@ -50,9 +50,9 @@ class LastWindowPlan(Plan):
         )
 
 
-class LastWindowAnimator(Animator):
-    """Draws as systems do that let the last window win: what blending is compared with."""
-
-    def _plan(self, *args: object) -> Plan:
-        plan = super()._plan(*args)  # pyright: ignore[reportArgumentType] - passed on as they are
-        return LastWindowPlan(**{field.name: getattr(plan, field.name) for field in fields(plan)})
+def build_last_window_plan(
+    parameters: Parameters, *, module: ModuleLimits | None, prompt: str, negative_prompt: str
+) -> LastWindowPlan:
+    """A plan as systems have it that let the last window win: what blending is compared with."""
+    plan = build_plan(parameters, module=module, prompt=prompt, negative_prompt=negative_prompt)
+    return LastWindowPlan(**{field.name: getattr(plan, field.name) for field in fields(plan)})

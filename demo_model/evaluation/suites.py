@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from animatediff_webui.hosts.diffusers.animator import Animator, Clip
+from animatediff_webui.hosts.diffusers.animator import Animator
+from animatediff_webui.hosts.diffusers.clip import Clip
 from demo_model.loading import load_animator
 from demo_model.world import OBJECT_COLORS
 
 from .judge import judge_clip, judge_frame
 from .prompts import Question, build_questions
-from .steps import LastWindowAnimator, is_border, step_sizes
+from .steps import build_last_window_plan, is_border, step_sizes
 
 LONG = 64
 PALE = 0.12
@@ -38,7 +39,7 @@ Suite = Callable[[Animator, int], Findings]
 def measure_windows(animator: Animator, count: int) -> Findings:
     """Steps across window borders against steps inside windows, blended and with the last window winning."""
     found = Findings()
-    unblended = load_animator(kind=LastWindowAnimator)
+    unblended = load_animator(build_plan=build_last_window_plan)
     kinds = [
         ("blended", animator, True),
         ("last window wins", unblended, True),

@@ -8,7 +8,7 @@ from PIL import Image
 from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import build_plan
 from animatediff_webui.core.windows import ContextLayout, Window, build_windows
-from demo_model.evaluation.steps import LastWindowAnimator, is_border, step_sizes
+from demo_model.evaluation.steps import build_last_window_plan, is_border, step_sizes
 from demo_model.loading import load_animator
 
 
@@ -38,7 +38,7 @@ def test_borders_without_blending_are_where_the_owner_changes():
 def test_the_last_window_wins_every_frame_it_has():
     asked = parse_parameters({"video_length": 28, "context_scheduler": "standard static", "closed_loop": "N"})
     plan = build_plan(asked, module=None, prompt="a circle")
-    animator = load_animator(with_motion=False, kind=LastWindowAnimator)
+    animator = load_animator(with_motion=False, build_plan=build_last_window_plan)
     sharp = animator.plan("a circle", video_length=28, context_scheduler="standard static", closed_loop="N")
     weights = np.zeros(28)
     for window in sharp.windows(3):

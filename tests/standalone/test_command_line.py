@@ -91,7 +91,7 @@ def test_generate_with_a_failure_of_ours_exits_1_and_verbose_shows_where(models,
     def fail(*_args, **_keywords):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("animatediff_webui.hosts.diffusers.animator.sample", fail)
+    monkeypatch.setattr("animatediff_webui.hosts.diffusers.run.sample", fail)
     assert main(["a circle", *models]) == 1
     assert "this should not happen (ZeroDivisionError" in capsys.readouterr().err
     assert main(["a circle", *models, "--verbose"]) == 1

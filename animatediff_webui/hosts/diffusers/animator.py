@@ -2,311 +2,257 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from PIL import Image
 
-from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.infotext import format_field
-from animatediff_webui.core.parameters import NOT_YET, Parameters, parse_parameters, refuse_unsupported
-from animatediff_webui.core.plan import Plan, build_plan
-from animatediff_webui.media import WriterOptions, WrittenFile
+from animatediff_webui.core.errors import ParameterError, UserError
+from animatediff_webui.core.fields import shown
+from animatediff_webui.core.parameters import Parameters
+from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
 from animatediff_webui.session import Session
-from motion_module import BetaSchedule, MotionModule, unmatched_layers
+from motion_module import BetaSchedule, MotionModule
 
-from .checkpoint import ModelOptions, check_checkpoint, configured_size, load_motion, load_pipeline
-from .image_settings import Picture
-from .loras import ChosenLora, LoadedLora, load_lora, picture_loras, take_tags
-from .preview import Preview
-from .prompts import encode_tracks
+from .beta_schedules import AUTOMATIC, choose_beta_schedule
+from .checkpoint import Checkpoint, describe_checkpoint, load_pipeline
+from .clip import Clip
+from .image_settings import ImageKeywords, ImageSettings
+from .infotext import Origin, format_infotext
+from .library_messages import quiet_libraries
+from .listeners import Listeners
+from .loras import ChosenLora, lora_notes
+from .model_options import ModelOptions
+from .motion import load_motion
+from .pipelines import Pipeline
+from .preview import Preview, PreviewListener
+from .run import Run, read_prompts, record_timing, sample_run
 from .samplers import find_sampler
-from .sampling import (
-    Conditioning,
-    SamplingRequest,
-    decoded_frames,
-    replaced_betas,
-    sample,
-)
-from .timings import Estimate, RunKey, estimate_run, peak_memory, record_run
+from .settings import ClipKeywords, read_animation, read_image_settings, read_prompt, read_settings
+from .timings import Estimate, RunKey, estimate_run
+from .vae import decode_frames
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from animatediff_webui.session import WindowListener
 
-DEFAULTS: Mapping[str, Any] = {"enable": True, "format": ["GIF", "MP4"]}
-BETA_SCHEDULES: dict[str, BetaSchedule | None] = {
-    "checkpoint": None,
-    "linear": BetaSchedule.LINEAR,
-    "scaled-linear": BetaSchedule.SCALED_LINEAR,
-    "sdxl": BetaSchedule.SCALED_LINEAR_SDXL,
-}
-_NOT_HERE = {**NOT_YET, "last_frame": "starting from pictures"}
 
+class PlanBuilder(Protocol):
+    """`build_plan`, or another way to plan a clip."""
 
-@dataclass(frozen=True)
-class Clip:
-    """A sampled clip: latents, and how to make frames and files of them."""
-
-    latents: torch.Tensor
-    session: Session
-    infotext: str
-    width: int
-    height: int
-    stopped_at_step: int | None
-    pipeline: Any
-    device: torch.device
-    notes: tuple[str, ...] = ()
-
-    @property
-    def seed(self) -> int:
-        return self.session.seed
-
-    @property
-    def plan(self) -> Plan:
-        return self.session.plan
-
-    def frames(self) -> Iterator[Image.Image]:
-        """All generated frames in order, each decoded when it is asked for."""
-        return decoded_frames(self.pipeline, self.latents, device=self.device)
-
-    def save(self, folder: Path | str = "outputs", options: WriterOptions | None = None) -> list[WrittenFile]:
-        """Write the formats of the plan below `folder`. Raises MediaError."""
-        return self.session.write(self.frames(), Path(folder), self.infotext, options)
+    def __call__(
+        self, parameters: Parameters, *, module: ModuleLimits | None, prompt: str, negative_prompt: str
+    ) -> Plan: ...
 
 
 class Animator:
     """A checkpoint with a motion module, loaded once, for any number of clips.
 
     `loras` act on every clip; tags in prompts are looked up in `lora_folders`. `image_defaults` are what the
-    checkpoint likes better than the WebUI's defaults. Raises UserError and MotionModuleError where
-    files are missing or do not fit.
+    checkpoint likes better than the WebUI's defaults. `verbose` lets libraries say what they like. Arguments
+    are checked at once, files when they are needed: then UserError and MotionModuleError are raised where
+    they are missing or do not fit.
+
+    Threads may share an animator: it makes one clip at a time, and the others wait.
     """
 
     def __init__(
         self,
         options: ModelOptions,
         *,
-        loras: Sequence[ChosenLora] = (),
-        lora_folders: Sequence[Path] = (),
-        image_defaults: Mapping[str, Any] | None = None,
+        loras: Iterable[ChosenLora] = (),
+        lora_folders: Iterable[Path | str] = (),
+        image_defaults: ImageKeywords | None = None,
+        build_plan: PlanBuilder = build_plan,
+        verbose: bool = False,
     ) -> None:
         self.options = options
-        self.loras = tuple(loras)
-        self.lora_folders = tuple(lora_folders)
-        self.image_defaults = dict(image_defaults or {})
+        self.loras = _read_loras(loras)
+        self.lora_folders = _read_folders(lora_folders)
+        self.image_defaults: Mapping[str, object] = dict(image_defaults or {})
+        self._build_plan, self._is_quiet = build_plan, not verbose
+        self._loading, self._running = threading.RLock(), threading.RLock()
+        self._is_running = False
 
-    @cached_property
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What is known of the checkpoint without its weights."""
+        with self._loading:
+            return self._checkpoint
+
+    @property
     def module(self) -> MotionModule | None:
         """The motion module, None where none was wanted."""
-        check_checkpoint(self.options)
-        return load_motion(self.options)
+        with self._loading, quiet_libraries(self._is_quiet):
+            return self._module
 
-    @cached_property
-    def pipeline(self) -> Any:
-        """diffusers' pipeline. (Any: SD1.5's or SDXL's.)"""
-        return load_pipeline(self.options)
+    @property
+    def pipeline(self) -> Pipeline:
+        """diffusers' pipeline."""
+        with self._loading, quiet_libraries(self._is_quiet):
+            return self._pipeline
 
-    def picture(self, **settings: Any) -> Picture:
-        """The picture's settings; what is not said is as the checkpoint likes it, or as in the WebUI."""
-        return Picture(**{**self.image_defaults, **settings})
+    def image_settings(self, **settings: Unpack[ImageKeywords]) -> ImageSettings:
+        """The image settings; what is not said is as the checkpoint likes it, or as in the WebUI."""
+        return read_image_settings(None, self.image_defaults).replaced(dict(settings))
 
-    def plan(self, prompt: str, *, negative_prompt: str = "", **animation: Any) -> Plan:
-        """What would be done; `animation` by API name. Loads the motion module, not the checkpoint."""
-        return self._plan(prompt, negative_prompt, _parameters(animation))
+    picture = image_settings  # the older name
 
-    def estimate(self, plan: Plan, picture: Picture) -> Estimate | None:
+    def frame_size(self, image: ImageSettings) -> tuple[int, int]:
+        """Width and height, where not chosen the checkpoint's own."""
+        own = self.checkpoint.own_size
+        return image.width or own, image.height or own
+
+    def plan(
+        self, prompt: str, *, animation: Parameters | None = None, **settings: Unpack[ClipKeywords]
+    ) -> Plan:
+        """What `generate` would do. Loads the motion module, not the checkpoint."""
+        return self._read(prompt, None, animation, settings)[1]
+
+    def estimate(self, plan: Plan, image: ImageSettings) -> Estimate | None:
         """What sampling the plan will take, by the last runs like it; None where there were none."""
-        calls = plan.cost(picture.steps).frame_calls * find_sampler(picture.sampler_name)[0].calls_per_step
-        return estimate_run(self._run_key(self._size(picture, configured_size(self.options))), calls)
+        calls = plan.cost(image.steps).frame_calls * find_sampler(image.sampler_name)[0].calls_per_step
+        return estimate_run(self._run_key(self.frame_size(image)), calls)
 
     def generate(
         self,
         prompt: str,
         *,
-        beta_schedule: str = "auto",
+        image: ImageSettings | None = None,
+        animation: Parameters | None = None,
+        beta_schedule: str = AUTOMATIC,
         on_start: Callable[[Session], None] | None = None,
         on_window: WindowListener | None = None,
-        on_preview: Callable[[Session, list[Image.Image]], None] | None = None,
+        on_preview: PreviewListener | None = None,
         preview_every: int = 5,
-        **settings: Any,
+        **settings: Unpack[ClipKeywords],
     ) -> Clip:
-        """Sample a clip. `settings` are the fields of `Picture`, and the animation's by API name.
+        """Sample a clip. `settings` are those of the picture and of the animation, by name.
 
-        `on_start` is called before sampling, `on_window` before each window with the model's latest idea of
-        the clip, and `on_preview` every `preview_every` steps with small, rough pictures of it.
-        Raises UserError and MotionModuleError, before anything is sampled, for what cannot be done.
+        They may be given ready-made, too, as `image` and `animation`; those by name then replace some. On
+        the listeners see `Listeners`. Raises UserError and MotionModuleError, before anything is sampled,
+        for what cannot be done; NotFiniteError, a UserError, where a model makes no numbers.
         """
-        known = {field.name for field in fields(Picture)}
-        picture = self.picture(**{name: value for name, value in settings.items() if name in known})
-        parameters = _parameters({name: value for name, value in settings.items() if name not in known})
-        plan = self._plan(prompt, picture.negative_prompt, parameters)
-        sampler, options = find_sampler(picture.sampler_name, picture.scheduler)
-        session = Session(
-            plan, picture.steps, picture.drawn_seed, sampler.calls_per_step, sampler.extra_calls
-        )
-        preview = Preview(self._decode, on_preview, preview_every) if on_preview else None
-        session.on_window = _each(on_window, preview)
-        if on_start is not None:
-            on_start(session)
-        scheduler = replaced_betas(
-            _scheduler_class(sampler.scheduler), self.pipeline.scheduler.config,
-            self._schedule(beta_schedule), **options,
-        )  # fmt: skip
-        return self._sample(session, picture, scheduler)
+        listeners = Listeners(on_start, on_window, on_preview, preview_every)
+        chosen, plan = self._read(prompt, image, animation, settings)
+        schedule = choose_beta_schedule(beta_schedule, self.module)
+        with self._alone(), quiet_libraries(self._is_quiet):
+            return self._generate(plan, chosen, schedule, listeners)
 
-    def _plan(self, prompt: str, negative_prompt: str, parameters: Parameters) -> Plan:
+    @cached_property
+    def _checkpoint(self) -> Checkpoint:
+        return describe_checkpoint(Path(self.options.checkpoint))
+
+    @cached_property
+    def _module(self) -> MotionModule | None:
+        _ = self.checkpoint  # first, as most people have a checkpoint before they have a motion module
+        return load_motion(self.options)
+
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        return load_pipeline(self.options, self.checkpoint)
+
+    def _read(
+        self,
+        prompt: object,
+        image: object,
+        animation: object,
+        settings: Mapping[str, object],
+    ) -> tuple[ImageSettings, Plan]:
+        """What was asked for, checked and planned."""
+        text = read_prompt(prompt)
+        ready = read_image_settings(image, self.image_defaults)
+        chosen, parameters = read_settings(settings, ready, read_animation(animation))
         module = None if self.module is None else self.module.spec
-        return build_plan(parameters, module=module, prompt=prompt, negative_prompt=negative_prompt)
+        plan = self._build_plan(
+            parameters, module=module, prompt=text, negative_prompt=chosen.negative_prompt
+        )
+        return chosen, plan
 
-    def _schedule(self, name: str) -> BetaSchedule | None:
-        if name == "auto":
-            return None if self.module is None else self.module.spec.beta_schedule
-        if name not in BETA_SCHEDULES:
-            names = ", ".join(BETA_SCHEDULES)
-            raise ParameterError(f"beta_schedule is {name!r}, but must be one of auto, {names}.")
-        return BETA_SCHEDULES[name]
+    @contextmanager
+    def _alone(self) -> Generator[None, None, None]:
+        """Inside, no other thread uses the models. UserError for a clip that is asked for inside a clip."""
+        with self._running:
+            if self._is_running:
+                raise UserError("This animator is making a clip already: wait for it, or use another animator.")
+            self._is_running = True
+            try:
+                yield
+            finally:
+                self._is_running = False
 
-    def _sample(self, session: Session, picture: Picture, scheduler: Any) -> Clip:
+    def _generate(
+        self, plan: Plan, image: ImageSettings, schedule: BetaSchedule | None, listeners: Listeners
+    ) -> Clip:
+        preview = self._preview(listeners)
+        session = self._session(plan, image, listeners.on_window(preview))
+        prompts = read_prompts(plan, self.loras, self.lora_folders)
+        run = Run(session, image, self.frame_size(image), schedule, prompts)
+        if listeners.start is not None:
+            listeners.start(session)
         device = self.options.torch_device
-        own_size = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
-        width, height = self._size(picture, own_size)
-        positive, tags = take_tags(session.plan.prompt_track, self.lora_folders)
-        negative, _ = take_tags(session.plan.negative_prompt_track, self.lora_folders)
-        loras = [load_lora(chosen) for chosen in (*self.loras, *tags)]
-        with picture_loras(self.pipeline, loras):
-            how = session.plan.parameters.travel.blend
-            conditionings = encode_tracks(
-                self.pipeline, (positive, negative), how=how, clip_skip=picture.clip_skip, device=device
-            )
-            request = _request(session, picture, conditionings, loras, (width, height))
-            session.begin_sampling()
-            sampled = sample(
-                self.pipeline, self.module, request, scheduler, device=device, keep_going=session.keep_going
-            )
-            if sampled.stopped_at_step is None:
-                calls = session.plan.cost(picture.steps).frame_calls * session.calls_per_step
-                seconds = session.sampling_seconds
-                record_run(self._run_key((width, height)), calls, seconds, peak_memory(device))
-        info = self._infotext(session, picture, (width, height), sampled.stopped_at_step)
+        sampled = sample_run(run, self.pipeline, self.module, device)
+        if sampled.stopped_at_step is None:
+            record_timing(run, self._run_key(run.size), device)
+        problems = [preview.problem] if preview is not None and preview.problem else []
         return Clip(
-            sampled.latents, session, info, width, height, sampled.stopped_at_step, self.pipeline, device,
-            notes=(*session.plan.notes, *_lora_notes(loras, self.module)),
+            sampled.latents, session, self._infotext(run, sampled.stopped_at_step), *run.size,
+            sampled.stopped_at_step, self.pipeline, device, self._running,
+            notes=(*plan.notes, *lora_notes(prompts.loras, self.module), *problems),
         )  # fmt: skip
+
+    def _session(self, plan: Plan, image: ImageSettings, on_window: WindowListener) -> Session:
+        sampler, _ = find_sampler(image.sampler_name, image.scheduler)
+        return Session(
+            plan, image.steps, image.drawn_seed, sampler.calls_per_step, sampler.extra_calls,
+            on_window=on_window,
+        )  # fmt: skip
+
+    def _preview(self, listeners: Listeners) -> Preview | None:
+        if listeners.preview is None:
+            return None
+        return Preview(self._decode, listeners.preview, listeners.preview_every)
 
     def _decode(self, latent: torch.Tensor) -> Image.Image:
-        return next(decoded_frames(self.pipeline, latent, device=self.options.torch_device))
-
-    def _size(self, picture: Picture, own: int) -> tuple[int, int]:
-        """Width and height, where not chosen the checkpoint's own."""
-        return picture.width or own, picture.height or own
+        device = self.options.torch_device
+        return next(decode_frames(self.pipeline.vae, latent, device=device, lock=self._running))
 
     def _run_key(self, size: tuple[int, int]) -> RunKey:
         options = self.options
         dtype = str(options.torch_dtype).removeprefix("torch.")
         return RunKey(options.name, str(options.torch_device), dtype, *size)
 
-    def _infotext(
-        self, session: Session, picture: Picture, size: tuple[int, int], stopped_at_step: int | None
-    ) -> str:
-        """What made the clip, as the WebUI writes it and reads it back."""
-        values = {
-            "Steps": picture.steps,
-            "Sampler": picture.sampler_name,
-            "Schedule type": picture.scheduler,
-            "CFG scale": f"{picture.cfg_scale:g}",
-            "Seed": session.seed,
-            "Size": f"{size[0]}x{size[1]}",
-            "Model": self.options.name,
-            **({"Clip skip": picture.clip_skip} if picture.clip_skip > 1 else {}),
-        }
-        if stopped_at_step is not None:
-            values["AnimateDiff note"] = f"interrupted at step {stopped_at_step}"
-        plan = session.plan
-        lines = [plan.prompt_track.text]
-        if picture.negative_prompt:
-            lines.append(f"Negative prompt: {picture.negative_prompt}")
-        animation = format_field(plan.parameters, model=self.module.name if self.module else None)
-        lines.append(", ".join([*(f"{key}: {value}" for key, value in values.items()), animation]))
-        return "\n".join(lines)
+    def _infotext(self, run: Run, stopped_at_step: int | None) -> str:
+        module = self.module.name if self.module else None
+        origin = Origin(self.options.name, module, run.session.seed, run.size)
+        return format_infotext(run.session.plan, run.image, origin, stopped_at_step)
 
 
-def _each(*listeners: WindowListener | None) -> WindowListener:
-    """All of these listeners as one."""
-
-    def listen(session: Session, estimate: torch.Tensor | None) -> None:
-        for listener in filter(None, listeners):
-            listener(session, estimate)
-
-    return listen
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Inside, diffusers and transformers say errors only: their progress and advice is not for our users."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    libraries = (diffusers_logging, transformers_logging)
-    levels = [library.get_verbosity() for library in libraries]
-    for library in libraries:
-        library.set_verbosity_error()
-        library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for library, level in zip(libraries, levels, strict=True):
-            library.set_verbosity(level)
-            library.enable_progress_bar()
+def _read_loras(loras: object) -> tuple[ChosenLora, ...]:
+    """The LoRAs, checked."""
+    read = _read_list("loras", loras)
+    for lora in read:
+        if not isinstance(lora, ChosenLora):
+            raise ParameterError(f"loras holds {shown(lora)}, but must be a list of ChosenLora.")
+    return tuple(lora for lora in read if isinstance(lora, ChosenLora))
 
 
-def _parameters(animation: Mapping[str, Any]) -> Parameters:
-    parameters = parse_parameters({**DEFAULTS, **animation})
-    refuse_unsupported(parameters, "standalone", _NOT_HERE)
-    return parameters
+def _read_folders(folders: object) -> tuple[Path, ...]:
+    read = _read_list("lora_folders", folders)
+    for folder in read:
+        if not isinstance(folder, (str, os.PathLike)):
+            raise ParameterError(f"lora_folders holds {shown(folder)}, but must be a list of folders.")
+    return tuple(Path(folder) for folder in read if isinstance(folder, (str, os.PathLike)))
 
 
-def _request(
-    session: Session,
-    picture: Picture,
-    conditionings: Sequence[Conditioning],
-    loras: Sequence[LoadedLora],
-    size: tuple[int, int],
-) -> SamplingRequest:
-    temporal = [(lora.layers, lora.chosen.strength) for lora in loras if lora.layers and lora.is_temporal]
-    return SamplingRequest(
-        plan=session.plan,
-        positive=conditionings[0],
-        negative=conditionings[1],
-        width=size[0],
-        height=size[1],
-        seed=session.seed,
-        num_steps=picture.steps,
-        cfg_scale=picture.cfg_scale,
-        loras=tuple(temporal),
-    )
-
-
-def _lora_notes(loras: Sequence[LoadedLora], module: MotionModule | None) -> Iterator[str]:
-    """What a user should know about LoRAs that do less than was asked."""
-    for lora in loras:
-        name = lora.chosen.path.stem
-        if lora.is_spatial and not isinstance(lora.chosen.strength, float):
-            strength = f"{lora.chosen.peak:g}"
-            yield f"LoRA {name} changes the picture, so it acts on the whole clip, at strength {strength}."
-        if lora.layers is None or not lora.is_temporal:
-            continue
-        if module is None:
-            yield f"LoRA {name} changes motion, but there is no motion module: it does nothing."
-        elif missing := unmatched_layers(module, lora.layers):
-            yield f"LoRA {name} was made for another family: {len(missing)} of its layers have no place here."
-
-
-def _scheduler_class(name: str) -> Any:
-    import diffusers
-
-    return getattr(diffusers, name)
+def _read_list(name: str, values: object) -> tuple[object, ...]:
+    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Iterable):
+        raise ParameterError(f"{name} is {shown(values)}, but must be a list.")
+    return tuple(values)

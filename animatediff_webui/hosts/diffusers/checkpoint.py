@@ -1,242 +1,175 @@
-"""Checkpoints: which files make up a pipeline, and where it runs."""
+"""Checkpoints: what one is, as far as its names tell, and the pipeline that it becomes."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import torch
+from typing import cast
 
 from animatediff_webui.core.errors import UserError
-from motion_module import MotionModule, load_motion_module
 
-Offload = Literal["none", "model", "sequential"]
+from .files import existing, one_line, read_json, shown_path
+from .model_options import ModelOptions
+from .pipelines import Pipeline, PipelineClass, Vae
+from .vae import load_vae
+from .weights import WeightsFile, read_weights_file
+
 CONFIGURATIONS = Path(__file__).resolve().parent / "configurations"
 TOKENIZER = CONFIGURATIONS / "tokenizer"
-USER_MODULES = Path(__file__).resolve().parents[3] / "model"
-WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-SDXL_KEY = "conditioner.embedders.1.model.ln_final.weight"
-SD15_KEY = "model.diffusion_model.input_blocks.0.0.weight"
+UNET, VAE = "model.diffusion_model.", "first_stage_model."
+SD15_TEXT_ENCODER, SD2_TEXT_ENCODER = "cond_stage_model.transformer.", "cond_stage_model.model."
+SDXL_TEXT_ENCODER = "conditioner.embedders.1.model."
+LATENT_CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """`motion_module`: a file, "none" for unrelated pictures, or None for the first one found. `freeu`: the
-    scales s1, s2, b1, b2 (Si et al., arXiv 2309.11497). `title`: what infotexts call the checkpoint, if
-    not by its file's name."""
+class Checkpoint:
+    """What is known of a checkpoint before its weights are read; `own_size` is the pixels that it draws."""
 
-    checkpoint: Path | str
-    vae: Path | str | None = None
-    motion_module: Path | str | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    offload: Offload = "none"
-    vae_slicing: bool = False
-    vae_tiling: bool = False
-    freeu: tuple[float, float, float, float] | None = None
-    title: str = ""
+    path: Path
+    is_sdxl: bool
+    own_size: int
 
     @property
-    def name(self) -> str:
-        """What the checkpoint is called."""
-        return self.title or Path(self.checkpoint).stem
-
-    @property
-    def torch_device(self) -> torch.device:
-        """The device, chosen if "auto". Raises UserError where there is none of that kind."""
-        if self.device == "auto":
-            return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if _has(kind)))
-        try:
-            device = torch.device(self.device)
-        except RuntimeError:
-            raise UserError(f"--device is {self.device!r}, but must be auto, cuda, mps or cpu.") from None
-        if not _has(device.type):
-            raise UserError(f"PyTorch sees no {device.type} device here: use --device cpu or auto.")
-        return device
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """The number format, chosen if "auto": half precision where a GPU is."""
-        if self.dtype == "auto":
-            return torch.float16 if self.torch_device.type == "cuda" else torch.float32
-        if self.dtype not in DTYPES:
-            raise UserError(f"--dtype is {self.dtype!r}, but must be one of auto, {', '.join(DTYPES)}.")
-        return DTYPES[self.dtype]
+    def configuration(self) -> Path:
+        """diffusers' configuration for files of this kind."""
+        return _configuration(self.is_sdxl)
 
 
-def load_pipeline(options: ModelOptions) -> Any:
-    """The pipeline, placed and switched as the options say. (Any: one of diffusers' two pipelines.)
+def describe_checkpoint(path: Path) -> Checkpoint:
+    """What the checkpoint is. UserError where there is none, or one of another kind."""
+    existing(path, "checkpoint")
+    return _describe_folder(path) if path.is_dir() else _describe_file(path)
+
+
+def load_pipeline(options: ModelOptions, checkpoint: Checkpoint) -> Pipeline:
+    """The pipeline, placed and switched as the options say.
 
     Raises UserError where a file is missing, is no checkpoint, or is damaged.
     """
-    _check_offload(options)
-    pipeline = _load_checkpoint(options)
+    options.check_device()
+    vae = None
     if options.vae is not None:
-        pipeline.register_modules(vae=_load_vae(Path(options.vae), options.torch_dtype))
+        vae = load_vae(Path(options.vae), checkpoint.configuration, options.torch_dtype)
+    pipeline = _load(options, checkpoint, vae)
     if options.freeu is not None:
         pipeline.enable_freeu(*options.freeu)
     if options.vae_slicing:
         pipeline.vae.enable_slicing()
     if options.vae_tiling:
         pipeline.vae.enable_tiling()
-    if options.offload == "model":
-        pipeline.enable_model_cpu_offload(device=options.torch_device)
-    elif options.offload == "sequential":
-        pipeline.enable_sequential_cpu_offload(device=options.torch_device)
-    else:
-        pipeline.to(options.torch_device)
+    _place(pipeline, options)
     return pipeline
 
 
-def find_motion_module(options: ModelOptions) -> Path | None:
-    """The motion module's file, None for "none". Raises UserError where there is none to be found."""
-    if options.motion_module == "none":
-        return None
-    if options.motion_module is not None:
-        return _existing_file(Path(options.motion_module), "--model")
-    found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in WEIGHTS)
-    if not found:
+def _place(pipeline: Pipeline, options: ModelOptions) -> None:
+    places = {
+        "none": pipeline.to,
+        "model": lambda device: pipeline.enable_model_cpu_offload(device=device),
+        "sequential": lambda device: pipeline.enable_sequential_cpu_offload(device=device),
+    }
+    places[options.offload](options.torch_device)
+
+
+def _describe_folder(path: Path) -> Checkpoint:
+    if not (path / "model_index.json").is_file():
         raise UserError(
-            f"There is no motion module in {USER_MODULES}: put one there, name one with --model FILE, or use "
-            "--model none for pictures that do not move."
+            f"{shown_path(path)} is no diffusers folder: name the one that has a model_index.json."
         )
-    return found[0]
+    is_sdxl = "text_encoder_2" in read_json(path / "model_index.json")
+    _check_channels(path, read_json(path / "unet" / "config.json").get("in_channels", LATENT_CHANNELS))
+    return Checkpoint(path, is_sdxl, _configured_size(path))
 
 
-def configured_size(options: ModelOptions) -> int:
-    """The pixels a checkpoint draws by itself, from its configuration alone."""
-    path = check_checkpoint(options)
-    if path.is_dir():
-        unet, vae = (json.loads((path / part / "config.json").read_text("utf-8")) for part in ("unet", "vae"))
-        return unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
-    return 1024 if SDXL_KEY in _read_keys(path) else 512
+def _configured_size(folder: Path) -> int:
+    """The pixels that a model of this configuration draws by itself."""
+    unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
+    side, blocks = unet.get("sample_size"), vae.get("block_out_channels")
+    if not isinstance(side, int) or not isinstance(blocks, list) or side < 1 or not blocks:
+        raise UserError(
+            f"{shown_path(folder)} does not say how large its pictures are (sample_size in unet/config.json, "
+            "block_out_channels in vae/config.json): get the complete folder."
+        )
+    return side * 2 ** (len(cast("Sequence[object]", blocks)) - 1)
 
 
-def load_motion(options: ModelOptions) -> MotionModule | None:
-    """The motion module, on the device and in the checkpoint's number format."""
-    path = find_motion_module(options)
-    if path is None:
-        return None
-    return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()
-
-
-def check_checkpoint(options: ModelOptions) -> Path:
-    """Where the checkpoint is. Raises UserError where it is not there."""
-    path = Path(options.checkpoint)
-    if not path.exists():
-        raise UserError(f"There is no checkpoint at {path}: give a .safetensors file or a diffusers folder.")
-    return path
-
-
-def _load_checkpoint(options: ModelOptions) -> Any:
-    path = check_checkpoint(options)
-    try:
-        return _load_folder(path, options) if path.is_dir() else _load_file(path, options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # what diffusers raises for unfit files
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"The checkpoint {path} cannot be loaded: {_one_line(error)}") from error
-
-
-def _load_folder(path: Path, options: ModelOptions) -> Any:
-    from transformers import CLIPTokenizer
-
-    index = path / "model_index.json"
-    if not index.is_file():
-        raise UserError(f"{path} is no diffusers folder: name the one that has a model_index.json.")
-    is_sdxl = "text_encoder_2" in json.loads(index.read_text(encoding="utf-8"))
-    kind, extras = _pipeline_class(is_sdxl)
-    if not (path / "tokenizer").is_dir():
-        extras["tokenizer"] = CLIPTokenizer.from_pretrained(TOKENIZER)
-    return kind.from_pretrained(path, dtype=options.torch_dtype, local_files_only=True, **extras)
-
-
-def _load_file(path: Path, options: ModelOptions) -> Any:
-    """A single file, by configurations that are here: nothing is downloaded."""
-    from transformers import CLIPTokenizer
-
-    keys = _read_keys(path)
-    kind, extras = _pipeline_class(SDXL_KEY in keys)
-    tokenizers: dict[str, Any] = {"tokenizer": CLIPTokenizer.from_pretrained(TOKENIZER)}
-    if SDXL_KEY in keys:
-        tokenizers["tokenizer_2"] = CLIPTokenizer.from_pretrained(TOKENIZER, pad_token="!")
-    configuration = CONFIGURATIONS / ("sdxl" if SDXL_KEY in keys else "sd15")
-    return kind.from_single_file(
-        path,
-        config=str(configuration),
-        dtype=options.torch_dtype,
-        local_files_only=True,
-        **tokenizers,
-        **extras,
-    )
-
-
-def _read_keys(path: Path) -> set[str]:
-    """The names of a single file's tensors. Raises UserError where it is no checkpoint of ours."""
-    from safetensors import SafetensorError, safe_open
-
+def _describe_file(path: Path) -> Checkpoint:
     if path.suffix.lower() != ".safetensors":
-        raise UserError(f"{path.name} is no .safetensors file: convert it, or name a diffusers folder.")
+        raise UserError(
+            f"{shown_path(path)} is no .safetensors file: convert it, or name a diffusers folder."
+        )
+    file = read_weights_file(path, "checkpoint")
+    if not file.has(UNET):
+        raise UserError(file.explain("an SD1.5 or SDXL checkpoint"))
+    if file.has(SD2_TEXT_ENCODER):
+        raise UserError(f"{path.name} is an SD2 checkpoint, but motion modules are for SD1.5 and SDXL.")
+    is_sdxl = file.has(SDXL_TEXT_ENCODER)
+    _check_complete(file, SDXL_TEXT_ENCODER if is_sdxl else SD15_TEXT_ENCODER)
+    _check_channels(path, file.shape(f"{UNET}input_blocks.0.0.weight", (0, LATENT_CHANNELS))[1])
+    return Checkpoint(path, is_sdxl, _configured_size(_configuration(is_sdxl)))
+
+
+def _configuration(is_sdxl: bool) -> Path:
+    return CONFIGURATIONS / ("sdxl" if is_sdxl else "sd15")
+
+
+def _check_complete(file: WeightsFile, text_encoder: str) -> None:
+    """UserError for what holds the UNet alone, as some files that are shared do."""
+    parts = {"text encoder": text_encoder, "VAE": VAE}
+    missing = [name for name, prefix in parts.items() if not file.has(prefix)]
+    if missing:
+        raise UserError(
+            f"{file.name} has a UNet, but no {' and no '.join(missing)}: get the whole checkpoint, which has "
+            "all three."
+        )
+
+
+def _check_channels(path: Path, channels: object) -> None:
+    if channels != LATENT_CHANNELS:
+        raise UserError(
+            f"{shown_path(path)} changes pictures rather than drawing new ones, as inpainting models do (its "
+            f"UNet takes {channels} channels, not {LATENT_CHANNELS}): choose another checkpoint."
+        )
+
+
+def _load(options: ModelOptions, checkpoint: Checkpoint, vae: Vae | None) -> Pipeline:
+    kind, parts = _pipeline_class(checkpoint)
+    if vae is not None:
+        parts["vae"] = vae
+    path, dtype = checkpoint.path, options.torch_dtype
     try:
-        with safe_open(path, framework="pt") as file:
-            keys = set(file.keys())
-    except SafetensorError as error:
-        raise UserError(f"{path.name} is damaged ({error}): get the complete file.") from error
-    if SD15_KEY not in keys:
-        raise UserError(f"{path.name} is no SD1.5 or SDXL checkpoint: it lacks {SD15_KEY}.")
-    return keys
+        parts |= _missing_tokenizers(checkpoint)
+        if path.is_dir():
+            return kind.from_pretrained(path, dtype=dtype, local_files_only=True, **parts)
+        configuration = str(checkpoint.configuration)
+        return kind.from_single_file(path, config=configuration, dtype=dtype, local_files_only=True, **parts)
+    except MemoryError:
+        raise
+    except Exception as error:  # what libraries raise for unfit files has no class in common
+        raise UserError(f"The checkpoint {shown_path(path)} cannot be loaded: {one_line(error)}") from error
 
 
-def _pipeline_class(is_sdxl: bool) -> tuple[Any, dict[str, Any]]:
-    if is_sdxl:
+def _missing_tokenizers(checkpoint: Checkpoint) -> Mapping[str, object]:
+    """CLIP's own tokenizers, for checkpoints that do not bring theirs."""
+    from transformers import CLIPTokenizer
+
+    path = checkpoint.path
+    found: dict[str, object] = {}
+    if not (path / "tokenizer").is_dir():
+        found["tokenizer"] = CLIPTokenizer.from_pretrained(TOKENIZER)
+    if checkpoint.is_sdxl and not (path / "tokenizer_2").is_dir():
+        found["tokenizer_2"] = CLIPTokenizer.from_pretrained(TOKENIZER, pad_token="!")
+    return found
+
+
+def _pipeline_class(checkpoint: Checkpoint) -> tuple[PipelineClass, dict[str, object]]:
+    """diffusers' class, and what it is not to load."""
+    if checkpoint.is_sdxl:
         from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl as sdxl
 
-        return sdxl.StableDiffusionXLPipeline, {"add_watermarker": False}
+        return cast("PipelineClass", sdxl.StableDiffusionXLPipeline), {"add_watermarker": False}
     from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion as sd
 
-    return sd.StableDiffusionPipeline, {"safety_checker": None, "requires_safety_checker": False}
-
-
-def _load_vae(path: Path, dtype: torch.dtype) -> Any:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    try:
-        if path.is_dir():
-            return AutoencoderKL.from_pretrained(path, dtype=dtype, local_files_only=True)
-        configuration = str(CONFIGURATIONS / "sd15")
-        file = _existing_file(path, "--vae")
-        return AutoencoderKL.from_single_file(
-            str(file), config=configuration, subfolder="vae", dtype=dtype, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"The VAE {path} cannot be loaded: {_one_line(error)}") from error
-
-
-def _existing_file(path: Path, option: str) -> Path:
-    if not path.is_file():
-        raise UserError(f"{option} names {path}, but there is no such file: check the path.")
-    return path
-
-
-def _check_offload(options: ModelOptions) -> None:
-    allowed = get_args(Offload)
-    if options.offload not in allowed:
-        raise UserError(f"--offload is {options.offload!r}, but must be one of {', '.join(allowed)}.")
-    if options.offload != "none" and options.torch_device.type == "cpu":
-        raise UserError("--offload moves models off a GPU, but this run is on the CPU: leave it out.")
-
-
-def _has(kind: str) -> bool:
-    if kind == "cuda":
-        return torch.cuda.is_available()
-    return kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available())
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else text[:297] + "..."
+    unchecked: dict[str, object] = {"safety_checker": None, "requires_safety_checker": False}
+    return cast("PipelineClass", sd.StableDiffusionPipeline), unchecked

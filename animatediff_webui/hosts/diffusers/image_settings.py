@@ -1,22 +1,39 @@
-"""What one picture is asked to be, by the WebUI's names; validated."""
+"""What one picture is asked to be, by the WebUI's names: one table, and the object that it checks."""
 
 from __future__ import annotations
 
-import math
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TypedDict, cast
 
-from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.fields import Field, Kind, Value
 
-from .samplers import DEFAULT_SAMPLER, find_sampler
+from .keywords import plain_number
+from .samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS, find_sampler
 
-MAX_SEED = 2**32 - 1
+MAX_DRAWN_SEED = 2**32 - 1
+GROUP = "Picture"
+
+
+class ImageKeywords(TypedDict, total=False):
+    """The image settings as keywords."""
+
+    negative_prompt: str
+    steps: int
+    cfg_scale: float
+    sampler_name: str
+    scheduler: str
+    seed: int
+    width: int | None
+    height: int | None
+    clip_skip: int
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageSettings:
     """`seed` -1 draws one; `width` and `height` None are the checkpoint's own; `clip_skip` counts like the
-    WebUI's, 1 being the last layer."""
+    WebUI's, 1 being the last layer. Raises ParameterError for what is not allowed."""
 
     negative_prompt: str = ""
     steps: int = 20
@@ -29,22 +46,60 @@ class Picture:
     clip_skip: int = 1
 
     def __post_init__(self) -> None:
-        _check("steps", self.steps, 1 <= self.steps <= 1000, "a whole number from 1 to 1000")
-        finite = math.isfinite(self.cfg_scale) and 0 <= self.cfg_scale <= 100
-        _check("cfg_scale", self.cfg_scale, finite, "a number from 0 to 100")
-        _check("seed", self.seed, -1 <= self.seed < 2**63, "a whole number from 0, or -1 for a random one")
-        _check("clip_skip", self.clip_skip, 1 <= self.clip_skip <= 12, "a whole number from 1 to 12")
-        for name, size in (("width", self.width), ("height", self.height)):
-            fits = size is None or (16 <= size <= 8192 and size % 8 == 0)
-            _check(name, size, fits, "a multiple of 8 from 16 to 8192")
+        for row in IMAGE_FIELDS:
+            checked = row.read(plain_number(getattr(self, row.name)))
+            object.__setattr__(self, row.name, checked)  # frozen, and 20.0 steps are 20
         find_sampler(self.sampler_name, self.scheduler)
 
     @property
     def drawn_seed(self) -> int:
         """The seed to use: a new one each time where none was chosen."""
-        return secrets.randbelow(MAX_SEED) if self.seed == -1 else self.seed
+        return secrets.randbelow(MAX_DRAWN_SEED) if self.seed == -1 else self.seed
+
+    def replaced(self, values: Mapping[str, object]) -> ImageSettings:
+        """These settings with others in place of some; None leaves one as it is."""
+        said = {name: value for name, value in values.items() if value is not None}
+        kept = {row.name: getattr(self, row.name) for row in IMAGE_FIELDS}
+        return ImageSettings(**cast("ImageKeywords", kept | said))
 
 
-def _check(name: str, value: object, is_allowed: bool, allowed: str) -> None:
-    if not is_allowed:
-        raise ParameterError(f"{name} is {value}, but must be {allowed}.")
+_DEFAULTS = {each.name: cast("Value", each.default) for each in fields(ImageSettings)}
+_SIDE_HELP = "In pixels. Empty: the checkpoint's own."
+
+
+def _row(
+    name: str, label: str, kind: Kind, help: str, *,
+    minimum: int | None = None, maximum: int | None = None, multiple_of: int = 1,
+    choices: tuple[str, ...] = (),
+) -> Field:  # fmt: skip
+    """A field whose default is what the dataclass says; `label` is what infotexts call it."""
+    return Field(
+        name, name, label, kind, GROUP, help, default=_DEFAULTS[name],
+        minimum=minimum, maximum=maximum, multiple_of=multiple_of, choices=choices,
+    )  # fmt: skip
+
+
+IMAGE_FIELDS: tuple[Field, ...] = (
+    _row("negative_prompt", "Negative prompt", Kind.TEXT, "What not to draw; it may travel, too."),
+    _row("steps", "Steps", Kind.INTEGER, "Sampling steps.", minimum=1, maximum=1000),
+    _row("cfg_scale", "CFG scale", Kind.NUMBER, "How strictly to follow the prompt.", minimum=0, maximum=100),
+    _row(
+        "sampler_name", "Sampler", Kind.TEXT,
+        f"{', '.join(SAMPLERS)}. A noise schedule may follow, as in \"DPM++ 2M Karras\".",
+    ),
+    _row(
+        "scheduler", "Schedule type", Kind.CHOICE, "How noise levels are spread over the steps.",
+        choices=tuple(SPACINGS),
+    ),
+    _row(
+        "seed", "Seed", Kind.INTEGER, "The same seed gives the same clip. -1: a new one.",
+        minimum=-1, maximum=2**63 - 1,
+    ),
+    _row("width", "Width", Kind.INTEGER, _SIDE_HELP, minimum=16, maximum=8192, multiple_of=8),
+    _row("height", "Height", Kind.INTEGER, _SIDE_HELP, minimum=16, maximum=8192, multiple_of=8),
+    _row(
+        "clip_skip", "Clip skip", Kind.INTEGER,
+        "Which of the text encoder's layers is listened to, counted from the end. 1: the last.",
+        minimum=1, maximum=12,
+    ),
+)  # fmt: skip

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from animatediff_webui.core.errors import UserError
+from animatediff_webui.core.lora_tags import find_lora_tags
 from animatediff_webui.core.prompt_travel import PromptTrack
-from motion_module import MotionLora, NotAMotionLoraError, load_motion_lora
+from motion_module import MotionLora, MotionModule, NotAMotionLoraError, load_motion_lora, unmatched_layers
+from motion_module.lora import peft_state_dict
 
-from .checkpoint import WEIGHTS
+from .files import WEIGHTS, existing_file, one_line
+from .pipelines import Pipeline
 
-_TAG = re.compile(r"[ ,]*<lora:(?P<name>[^:<>]+)(?::(?P<strength>[^<>]*))?>", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class ChosenLora:
 
 @dataclass(frozen=True)
 class LoadedLora:
-    """A chosen LoRA's layers; None where only diffusers knows the file's format."""
+    """A chosen LoRA's layers; None, and why, where at most diffusers knows the file's format."""
 
     chosen: ChosenLora
     layers: MotionLora | None
+    why_unknown: str = ""
 
     @property
     def is_temporal(self) -> bool:
@@ -50,24 +53,24 @@ class LoadedLora:
 def parse_lora_option(text: str) -> ChosenLora:
     """`FILE` or `FILE:STRENGTH`. Raises UserError where there is no such file."""
     path, _, strength = text.rpartition(":")
-    if path and _is_number(strength):
-        return ChosenLora(_existing(Path(path)), float(strength))
-    return ChosenLora(_existing(Path(text)))
+    if path and _NUMBER.fullmatch(strength):
+        return ChosenLora(existing_file(_named(path, text), "LoRA"), float(strength))
+    return ChosenLora(existing_file(_named(text, text), "LoRA"))
 
 
 def take_tags(track: PromptTrack, folders: Sequence[Path]) -> tuple[PromptTrack, list[ChosenLora]]:
     """The track without LoRA tags, and the LoRAs: a keyframe's by frame, the others for the whole clip.
 
-    Raises UserError for a name that is in none of the folders.
+    Raises UserError for a name that is in none of the folders, and for a strength that is no number.
     """
-    names: dict[str, float] = {}
-    for found in (found for prompt in track.prompts for found in _TAG.finditer(prompt)):
-        names[found["name"].strip()] = _tag_strength(found)
-    chosen = [ChosenLora(find_lora(name, folders), strength) for name, strength in names.items()]
-    by_frame = track.lora_strengths.items()
-    chosen += [ChosenLora(find_lora(name, folders), tuple(strengths)) for name, strengths in by_frame]
-    prompts = tuple(_TAG.sub("", prompt).strip(" ,") if names else prompt for prompt in track.prompts)
-    return replace(track, prompts=prompts), chosen
+    tags = [tag for prompt in track.prompts for tag in find_lora_tags(prompt)]
+    strengths = {tag.name: tag.strength for tag in tags}
+    chosen = [ChosenLora(find_lora(name, folders), strength) for name, strength in strengths.items()]
+    for name, by_frame in track.lora_strengths.items():
+        chosen.append(ChosenLora(find_lora(name, folders), tuple(by_frame)))
+    if not tags:
+        return track, chosen
+    return replace(track, prompts=tuple(_without_tags(prompt) for prompt in track.prompts)), chosen
 
 
 def find_lora(name: str, folders: Sequence[Path]) -> Path:
@@ -84,63 +87,75 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
 
 
 def load_lora(chosen: ChosenLora) -> LoadedLora:
-    """The layers of a LoRA's file."""
+    """The layers of a LoRA's file. Raises UserError and MotionModuleError where it is none."""
+    existing_file(chosen.path, "LoRA")
     try:
         return LoadedLora(chosen, load_motion_lora(chosen.path))
-    except NotAMotionLoraError:
-        return LoadedLora(chosen, None)
+    except NotAMotionLoraError as error:
+        return LoadedLora(chosen, None, str(error))
 
 
 @contextmanager
-def picture_loras(pipeline: Any, loras: Sequence[LoadedLora]) -> Generator[None, None, None]:
-    """Inside, the LoRAs' spatial layers act on the pipeline, at one strength for the whole clip.
-
-    (Any: a diffusers pipeline, which loads and takes off LoRAs by itself.)
-    """
+def spatial_loras(pipeline: Pipeline, loras: Sequence[LoadedLora]) -> Generator[None, None, None]:
+    """Inside, the LoRAs' spatial layers act on the pipeline, at one strength for the whole clip."""
     spatial = [lora for lora in loras if lora.is_spatial]
     if not spatial:
         yield
         return
+    names = [f"lora{index}" for index in range(len(spatial))]
     try:
-        for index, lora in enumerate(spatial):
-            _load_into(pipeline, lora, f"lora{index}")
-        names = [f"lora{index}" for index in range(len(spatial))]
+        for name, lora in zip(names, spatial, strict=True):
+            _load_into(pipeline, lora, name)
         pipeline.set_adapters(names, [lora.chosen.peak for lora in spatial])
         yield
     finally:
         pipeline.unload_lora_weights()
 
 
-def _load_into(pipeline: Any, lora: LoadedLora, name: str) -> None:
-    from motion_module.lora.weights import peft_state_dict
+def lora_notes(loras: Sequence[LoadedLora], module: MotionModule | None) -> Iterator[str]:
+    """What a user should know about LoRAs that do less than was asked."""
+    for lora in loras:
+        name = lora.chosen.path.stem
+        if lora.is_spatial and isinstance(lora.chosen.strength, tuple):
+            strength = f"{lora.chosen.peak:g}"
+            yield f"LoRA {name} changes the picture, so it acts on the whole clip, at strength {strength}."
+        if lora.layers is None or not lora.is_temporal:
+            continue
+        if module is None:
+            yield f"LoRA {name} changes motion, but there is no motion module: it does nothing."
+        elif missing := unmatched_layers(module, lora.layers):
+            yield f"LoRA {name} was made for another family: {len(missing)} of its layers have no place here."
 
+
+def _load_into(pipeline: Pipeline, lora: LoadedLora, name: str) -> None:
     layers = lora.layers
-    source: Any = str(lora.chosen.path)
+    source = str(lora.chosen.path)
     if layers is not None and (lora.is_temporal or not layers.others):
         source = peft_state_dict(layers)
     try:
         pipeline.load_lora_weights(source, adapter_name=name)
-    # What diffusers and PEFT raise for unfit files.
-    except (ValueError, KeyError, RuntimeError, OSError) as error:
-        text = " ".join(str(error).split())[:300]
-        raise UserError(f"The LoRA {lora.chosen.path.name} does not fit this checkpoint: {text}") from error
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"--lora names {path}, but there is no such file: check the path.")
-    return path
-
-
-def _tag_strength(found: re.Match[str]) -> float:
-    text = (found["strength"] or "1").split(":")[-1]
-    if not _is_number(text):
+    except MemoryError:
+        raise
+    except Exception as error:  # what diffusers and PEFT raise for unfit files has no class in common
         raise UserError(
-            f"{found[0].strip(' ,')} has the strength {text!r}, but it must be a number: write "
-            f"<lora:{found['name']}:0.8>."
+            lora.why_unknown
+            or f"The LoRA {lora.chosen.path.name} does not fit this checkpoint: {one_line(error)}"
+        ) from error
+    if not any(name in adapters for adapters in pipeline.get_list_adapters().values()):
+        raise UserError(
+            lora.why_unknown
+            or f"The LoRA {lora.chosen.path.name} has no layer of this checkpoint: choose one for its kind."
         )
-    return float(text)
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text.strip()) is not None
+def _without_tags(prompt: str) -> str:
+    """A prompt without its tags, and without the blanks and commas before them and at its ends."""
+    for tag in find_lora_tags(prompt):
+        prompt = re.sub(rf"[ ,]*{re.escape(tag.text)}", "", prompt)
+    return prompt.strip(" ,")
+
+
+def _named(path: str, option: str) -> Path:
+    if not path.strip():
+        raise UserError(f"--lora is {option!r}, but must name a file: write FILE or FILE:STRENGTH.")
+    return Path(path)

@@ -1,58 +1,91 @@
-"""From a track's prompts to what the text encoders make of them."""
+"""From a track's prompts to what the text encoders make of them, and what each frame is told."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 
-from animatediff_webui.core.parameters import Blending
-from animatediff_webui.core.prompt_travel import PromptTrack, pad_embeddings
+from animatediff_webui.core.prompt_travel import PromptTrack, blend_embeddings, pad_embeddings
 
-from .sampling import Conditioning
+from .pipelines import Pipeline, Tokenizer
+from .text_encoders import TextEncoder, check_clip_skip, text_encoders
 
-# Pipelines, tokenizers and text encoders are diffusers' and transformers', with few types of their own: Any.
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the frames are told: embeddings of a track's prompts, `p n c`, and SDXL's pooled ones, `p c`."""
+
+    track: PromptTrack
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None = None
+    blending: str = "slerp"
+
+    def at(self, frames: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The blended embeddings of these frames, `l n c` and `l c`."""
+        blends = tuple(self.track.keyframe_blends[frame] for frame in frames)
+        part = replace(self.track, keyframe_blends=blends)
+        pooled = None if self.pooled is None else blend_embeddings(self.pooled, part, self.blending)
+        return blend_embeddings(self.tokens, part, self.blending), pooled
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One prompt's tokens `n c`, and SDXL's pooled vector `c`."""
+
+    tokens: torch.Tensor
+    pooled: torch.Tensor | None
 
 
 @torch.inference_mode()
 def encode_tracks(
-    pipeline: Any, tracks: Sequence[PromptTrack], *, how: Blending, clip_skip: int, device: torch.device
+    pipeline: Pipeline, tracks: Sequence[PromptTrack], *, blending: str, clip_skip: int, device: torch.device
 ) -> list[Conditioning]:
-    """A conditioning per track, all with the same number of tokens; every distinct prompt is encoded once."""
-    texts = list(dict.fromkeys(["", *(prompt for track in tracks for prompt in track.prompts)]))
-    encoded = {text: _encode(pipeline, text, clip_skip, device) for text in texts}
-    longest = max(len(tokens) for tokens, _ in encoded.values())
-    empty, _ = encoded[""]
+    """A conditioning per track, all with the same number of tokens; every distinct prompt is encoded once.
+
+    Raises ParameterError where there are fewer layers than are to be skipped.
+    """
+    encoders = text_encoders(pipeline)
+    check_clip_skip(encoders, clip_skip)
+    texts = dict.fromkeys(["", *(prompt for track in tracks for prompt in track.prompts)])
+    encoded = {text: _encode(encoders, text, clip_skip, device) for text in texts}
+    empty = encoded[""].tokens
+    longest = max(len(each.tokens) for each in encoded.values())
     padding = empty.repeat(longest // len(empty), 1)
-    found: list[Conditioning] = []
-    for track in tracks:
-        tokens = pad_embeddings([padding, *(encoded[text][0] for text in track.prompts)], empty)[1:]
-        pooled = [vector for text in track.prompts if (vector := encoded[text][1]) is not None]
-        found.append(Conditioning(track, tokens, torch.stack(pooled) if pooled else None, how))
-    return found
+    return [_condition(track, encoded, padding, empty, blending) for track in tracks]
 
 
-def _encode(
-    pipeline: Any, text: str, clip_skip: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """One prompt's tokens `n c`, and SDXL's pooled vector `c` of its first chunk."""
-    skip = None if clip_skip == 1 else clip_skip - 1
-    tokens: list[torch.Tensor] = []
-    pooled: torch.Tensor | None = None
-    for chunk in split_prompt(pipeline.tokenizer, text):
-        made = pipeline.encode_prompt(chunk, device=device, num_images_per_prompt=1,
-                                      do_classifier_free_guidance=False, clip_skip=skip)  # fmt: skip
-        tokens.append(made[0][0].float().cpu())
-        if len(made) == 4 and pooled is None:
-            pooled = made[2][0].float().cpu()
-    return torch.cat(tokens), pooled
+def _condition(
+    track: PromptTrack,
+    encoded: dict[str, Encoded],
+    padding: torch.Tensor,
+    empty: torch.Tensor,
+    blending: str,
+) -> Conditioning:
+    """`padding` is as long as the longest prompt of all tracks."""
+    prompts = [encoded[text] for text in track.prompts]
+    tokens = pad_embeddings([padding, *(each.tokens for each in prompts)], empty)[1:]
+    pooled = [each.pooled for each in prompts if each.pooled is not None]
+    return Conditioning(track, tokens, torch.stack(pooled) if pooled else None, blending)
 
 
-def split_prompt(tokenizer: Any, text: str) -> list[str]:
+def _encode(encoders: Sequence[TextEncoder], text: str, clip_skip: int, device: torch.device) -> Encoded:
+    """A prompt of any length, chunk by chunk; the pooled vector is that of the first one."""
+    first = encoders[0]
+    chunks = [
+        [encoder.encode(chunk, clip_skip, device) for encoder in encoders]
+        for chunk in split_prompt(first.tokenizer, text, first.max_tokens)
+    ]
+    tokens = torch.cat([torch.cat([each for each, _ in chunk], dim=-1).float().cpu() for chunk in chunks])
+    return Encoded(tokens, None if len(encoders) == 1 else chunks[0][-1][1].float().cpu())
+
+
+def split_prompt(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[str]:
     """`text` in pieces that each fit the text encoder, split at commas where possible, else at words."""
-    limit = tokenizer.model_max_length - 2
-    chunks, current = [], ""
+    limit = max_tokens - 2
+    chunks: list[str] = []
+    current = ""
     for piece in _pieces(tokenizer, text, limit):
         if current and _num_tokens(tokenizer, current + piece) > limit:
             chunks.append(current)
@@ -62,7 +95,7 @@ def split_prompt(tokenizer: Any, text: str) -> list[str]:
     return [*chunks, current]
 
 
-def _pieces(tokenizer: Any, text: str, limit: int) -> list[str]:
+def _pieces(tokenizer: Tokenizer, text: str, limit: int) -> list[str]:
     if _num_tokens(tokenizer, text) <= limit:
         return [text]
     pieces: list[str] = []
@@ -75,5 +108,5 @@ def _pieces(tokenizer: Any, text: str, limit: int) -> list[str]:
     return pieces
 
 
-def _num_tokens(tokenizer: Any, text: str) -> int:
+def _num_tokens(tokenizer: Tokenizer, text: str) -> int:
     return len(tokenizer.tokenize(text))

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
-from animatediff_webui.core.errors import UserError
+from animatediff_webui.core.errors import ParameterError
+
+if TYPE_CHECKING:
+    from motion_module import BetaSchedule
+
+    from .pipelines import Config, Scheduler, SchedulerClass
 
 DEFAULT_SAMPLER = "DPM++ 2M"
+Options: TypeAlias = Mapping[str, object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -18,16 +26,24 @@ class Sampler:
     """
 
     scheduler: str
-    options: tuple[tuple[str, Any], ...] = ()
+    options: tuple[tuple[str, object], ...] = ()
     spaces_sigmas: bool = True
     calls_per_step: int = 1
     extra_calls: int = 0
 
 
+@dataclass(frozen=True)
+class Spacing:
+    """How noise levels are spread over the steps; `reshapes_sigmas`: not every sampler can do that."""
+
+    options: tuple[tuple[str, object], ...] = ()
+    reshapes_sigmas: bool = False
+
+
 _DPM = "DPMSolverMultistepScheduler"
 _LINSPACE, _TRAILING = ("timestep_spacing", "linspace"), ("timestep_spacing", "trailing")
 
-SAMPLERS: dict[str, Sampler] = {
+SAMPLERS: Mapping[str, Sampler] = {
     "Euler": Sampler("EulerDiscreteScheduler", (_LINSPACE,)),
     "Euler a": Sampler("EulerAncestralDiscreteScheduler", (_LINSPACE,), spaces_sigmas=False),
     "DPM++ 2M": Sampler(_DPM, (_LINSPACE, ("algorithm_type", "dpmsolver++"), ("solver_order", 2))),
@@ -45,33 +61,50 @@ SAMPLERS: dict[str, Sampler] = {
     "LCM": Sampler("LCMScheduler", (("clip_sample", False),), spaces_sigmas=False),
     "TCD": Sampler("TCDScheduler", (("clip_sample", False),), spaces_sigmas=False),
 }
-SPACINGS: dict[str, dict[str, Any]] = {
-    "Automatic": {},
-    "Uniform": {},
-    "SGM Uniform": {"timestep_spacing": "trailing"},
-    "Karras": {"use_karras_sigmas": True},
-    "Exponential": {"use_exponential_sigmas": True},
+SPACINGS: Mapping[str, Spacing] = {
+    "Automatic": Spacing(),
+    "Uniform": Spacing(),
+    "SGM Uniform": Spacing((_TRAILING,)),
+    "Karras": Spacing((("use_karras_sigmas", True),), reshapes_sigmas=True),
+    "Exponential": Spacing((("use_exponential_sigmas", True),), reshapes_sigmas=True),
 }
 
 
-def find_sampler(name: str, spacing: str = "Automatic") -> tuple[Sampler, dict[str, Any]]:
+def find_sampler(name: str, spacing: str = "Automatic") -> tuple[Sampler, Options]:
     """The sampler and its scheduler's options; a name may end in a noise schedule, as in "DPM++ 2M Karras".
 
-    Raises UserError, naming what there is.
+    Raises ParameterError, naming what there is.
     """
     words, chosen = name.strip(), _match(spacing, SPACINGS, "scheduler")
     for suffix in sorted(SPACINGS, key=len, reverse=True):
         if words.lower().endswith(f" {suffix.lower()}"):
             words, chosen = words[: -len(suffix)].strip(), suffix
-    known = _match(words, SAMPLERS, "sampler-name")
-    sampler = SAMPLERS[known]
-    if chosen in ("Karras", "Exponential") and not sampler.spaces_sigmas:
-        raise UserError(f"The sampler {known} has no {chosen} schedule: use DPM++ 2M, Euler or Heun with it.")
-    return sampler, dict(sampler.options) | SPACINGS[chosen]
+    known = _match(words, SAMPLERS, "sampler_name")
+    sampler, spaced = SAMPLERS[known], SPACINGS[chosen]
+    if spaced.reshapes_sigmas and not sampler.spaces_sigmas:
+        raise ParameterError(
+            f"The sampler {known} has no {chosen} schedule: use DPM++ 2M, Euler or Heun with it."
+        )
+    return sampler, dict(sampler.options) | dict(spaced.options)
 
 
-def _match(name: str, table: dict[str, Any], option: str) -> str:
+def build_scheduler(
+    sampler: Sampler, options: Options, config: Config, schedule: BetaSchedule | None
+) -> Scheduler:
+    """diffusers' scheduler for a checkpoint's configuration, with a motion module's betas (None: its own)."""
+    import diffusers
+
+    from motion_module import betas
+
+    known = cast("SchedulerClass", getattr(diffusers, sampler.scheduler))
+    if schedule is None:
+        return known.from_config(config, **options)
+    num_timesteps = cast("int", config.get("num_train_timesteps", 1000))
+    return known.from_config(config, **options, trained_betas=betas(schedule, num_timesteps).tolist())
+
+
+def _match(name: str, table: Mapping[str, T], option: str) -> str:
     for known in table:
         if known.lower() == name.lower():
             return known
-    raise UserError(f"--{option} is {name!r}, but must be one of: {', '.join(table)}.")
+    raise ParameterError(f"{option} is {name!r}, but must be one of: {', '.join(table)}.")

@@ -1,14 +1,21 @@
-"""What earlier runs took, to say what the next one will: a small file in the user's cache folder."""
+"""What earlier runs took, to say what the next one will: a small file in the user's cache folder.
+
+A convenience: whatever is wrong with the file, or with the place for it, costs a guess and nothing else.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import torch
 
 KEPT_RUNS = 5
 
@@ -28,6 +35,14 @@ class RunKey:
 
 
 @dataclass(frozen=True)
+class Run:
+    """What a run took: seconds in the UNet for each frame, and the most memory, in bytes."""
+
+    seconds_per_frame: float
+    peak_memory: int
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Seconds of sampling, and the most memory that runs like this one took, in bytes."""
 
@@ -38,30 +53,33 @@ class Estimate:
 
 def record_run(key: RunKey, frame_calls: int, seconds: float, peak_memory: int) -> None:
     """Remember a run that computed `frame_calls` frames in the UNet, where that can be written."""
-    runs = _read()
-    entry = {"seconds_per_frame": seconds / max(frame_calls, 1), "peak_memory": peak_memory}
-    runs[str(key)] = [*runs.get(str(key), []), entry][-KEPT_RUNS:]
+    runs = _read_runs()
+    run = Run(seconds / max(frame_calls, 1), peak_memory)
+    runs[str(key)] = [*runs.get(str(key), []), run][-KEPT_RUNS:]
+    content = {name: [asdict(each) for each in kept] for name, kept in runs.items()}
     path = _path()
+    if path is None:
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(runs, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
         temporary.replace(path)
-    except OSError:
+    except (OSError, ValueError):  # a full disk, a folder that may not be written, a name that is none
         return
 
 
 def estimate_run(key: RunKey, frame_calls: int) -> Estimate | None:
     """What `frame_calls` will take, by the last runs of this kind; None where there were none."""
-    runs = _read().get(str(key), [])
+    runs = _read_runs().get(str(key), [])
     if not runs:
         return None
-    seconds = median(run["seconds_per_frame"] for run in runs) * frame_calls
-    return Estimate(seconds, max(run["peak_memory"] for run in runs), len(runs))
+    seconds = median(run.seconds_per_frame for run in runs) * frame_calls
+    return Estimate(seconds, max(run.peak_memory for run in runs), len(runs))
 
 
-def peak_memory(device: Any) -> int:
-    """The most memory this process has used: the GPU's where one runs, else its own. (Any: a device.)"""
+def peak_memory(device: torch.device) -> int:
+    """The most memory this process has used: the GPU's where one runs, else its own."""
     if device.type == "cuda":
         import torch
 
@@ -74,14 +92,39 @@ def peak_memory(device: Any) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def _path() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+def _path() -> Path | None:
+    """Where the file is; None for a user without a home."""
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    except RuntimeError:
+        return None
     return Path(cache) / "animatediff-webui" / "timings.json"
 
 
-def _read() -> dict[str, list[dict[str, Any]]]:
+def _read_runs() -> dict[str, list[Run]]:
+    """What the file holds of runs by key; what is something else is passed over."""
+    path = _path()
     try:
-        found = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or cut off: a guess is lost, nothing else
+        content: object = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError, RecursionError):  # none yet, or cut off, or changed
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    entries = cast("Mapping[str, object]", content)
+    runs = {key: [run for each in _list(kept) if (run := _read_run(each))] for key, kept in entries.items()}
+    return {key: kept for key, kept in runs.items() if kept}
+
+
+def _list(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, list) else ()
+
+
+def _read_run(entry: object) -> Run | None:
+    values = cast("Mapping[str, object]", entry) if isinstance(entry, dict) else {}
+    seconds, memory = values.get("seconds_per_frame"), values.get("peak_memory")
+    if not isinstance(seconds, (int, float)) or not isinstance(memory, int) or not 0 <= seconds < _LONGEST:
+        return None
+    return Run(float(seconds), memory)
+
+
+_LONGEST = 1e9

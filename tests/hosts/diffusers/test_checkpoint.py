@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.diffusers import checkpoint as models
-from animatediff_webui.hosts.diffusers.checkpoint import configured_size, load_pipeline
+from animatediff_webui.hosts.diffusers.checkpoint import describe_checkpoint, load_pipeline
 from standalone import Animator, ModelOptions
 from tests.hosts.diffusers.single_file import write_single_file
 
@@ -73,7 +73,7 @@ def test_the_shipped_configurations_describe_the_real_models(kind, size):
 
 
 def test_the_size_is_known_without_loading_the_checkpoint(checkpoint):
-    assert configured_size(ModelOptions(checkpoint=checkpoint)) == 64
+    assert describe_checkpoint(checkpoint).own_size == 64
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_size_is_known_without_loading_the_checkpoint(checkpoint):
 )
 def test_options_that_cannot_be_followed_are_refused(options, words, checkpoint):
     with pytest.raises(UserError, match=words):
-        load_pipeline(ModelOptions(checkpoint=checkpoint, **options))
+        load_pipeline(ModelOptions(checkpoint=checkpoint, **options), describe_checkpoint(checkpoint))
 
 
 def test_vae_tiling_slicing_and_freeu_are_passed_on(checkpoint, module_file, animator):

@@ -1,0 +1,85 @@
+"""A sampled clip: its latents, and how frames and files are made of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from animatediff_webui.core.fields import shown
+from animatediff_webui.core.plan import Plan
+from animatediff_webui.media import MediaError, WriterOptions, WrittenFile
+from animatediff_webui.session import Session
+
+from .files import shown_path
+from .library_messages import quiet_libraries
+from .pipelines import Pipeline
+from .vae import decode_frames
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sampled clip: latents `f c h w`, and how to make frames and files of them.
+
+    `lock` is the animator's: while frames are decoded, it does nothing else. `notes` are sentences for the
+    user.
+    """
+
+    latents: torch.Tensor
+    session: Session
+    infotext: str
+    width: int
+    height: int
+    stopped_at_step: int | None
+    pipeline: Pipeline
+    device: torch.device
+    lock: AbstractContextManager[object]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seed(self) -> int:
+        return self.session.seed
+
+    @property
+    def plan(self) -> Plan:
+        return self.session.plan
+
+    def frames(self) -> Iterator[Image.Image]:
+        """All generated frames in order, each decoded when it is asked for. Raises NotFiniteError."""
+        return decode_frames(self.pipeline.vae, self.latents, device=self.device, lock=self.lock)
+
+    def save(
+        self, folder: Path | str = "outputs", options: WriterOptions | None = None
+    ) -> list[WrittenFile]:
+        """Write the formats of the plan below `folder`.
+
+        Where decoding ends early, by an error or by Ctrl-C, the files hold the frames that were ready, and
+        say so. Raises MediaError where nothing can be written there.
+        """
+        place = _read_folder(folder)
+        if not (options is None or isinstance(options, WriterOptions)):
+            raise MediaError(f"options is {shown(options)}, but must be WriterOptions.")
+        before = len(self.session.files)
+        try:
+            with quiet_libraries():
+                self.session.write(self.frames(), place, self.infotext, options)
+        except OSError as error:
+            raise MediaError(
+                f"The clip cannot be written to {shown_path(place)} ({error.strerror or error}): make room, or "
+                "choose another folder."
+            ) from error
+        return self.session.files[before:]
+
+
+def _read_folder(folder: object) -> Path:
+    if not isinstance(folder, (str, os.PathLike)):
+        raise MediaError(f"The output folder is {shown(folder)}, but must be a path.")
+    place = Path(folder)
+    if not str(folder).strip():
+        raise MediaError("The output folder is empty, but must be a path: name one, or leave it out.")
+    return place

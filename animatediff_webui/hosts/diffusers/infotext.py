@@ -1,0 +1,43 @@
+"""What made a clip, as the WebUI writes it and reads it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from animatediff_webui.core.infotext import NOTE_KEY, format_field
+from animatediff_webui.core.plan import Plan
+
+from .image_settings import ImageSettings
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a clip was made with: `model` and `motion_module` are names, `size` is width and height."""
+
+    model: str
+    motion_module: str | None
+    seed: int
+    size: tuple[int, int]
+
+
+def format_infotext(plan: Plan, image: ImageSettings, origin: Origin, stopped_at_step: int | None) -> str:
+    """The prompts on lines of their own, then everything else in one."""
+    values: dict[str, object] = {
+        "Steps": image.steps,
+        "Sampler": image.sampler_name,
+        "Schedule type": image.scheduler,
+        "CFG scale": f"{image.cfg_scale:g}",
+        "Seed": origin.seed,
+        "Size": f"{origin.size[0]}x{origin.size[1]}",
+        "Model": origin.model,
+    }
+    if image.clip_skip > 1:
+        values["Clip skip"] = image.clip_skip
+    if stopped_at_step is not None:
+        values[NOTE_KEY] = f"interrupted at step {stopped_at_step}"
+    lines = [plan.prompt_track.text]
+    if image.negative_prompt:
+        lines.append(f"Negative prompt: {image.negative_prompt}")
+    settings = [f"{key}: {value}" for key, value in values.items()]
+    lines.append(", ".join([*settings, format_field(plan.parameters, model=origin.motion_module)]))
+    return "\n".join(lines)

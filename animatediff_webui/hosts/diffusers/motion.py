@@ -1,0 +1,36 @@
+"""Which motion module a clip is animated by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from animatediff_webui.core.errors import UserError
+from motion_module import MotionModule, load_motion_module
+
+from .files import WEIGHTS, existing_file
+from .model_options import NO_MODULE, ModelOptions
+
+USER_MODULES = Path(__file__).resolve().parents[3] / "model"
+
+
+def find_motion_module(options: ModelOptions) -> Path | None:
+    """The motion module's file, None for "none". Raises UserError where there is none to be found."""
+    if options.motion_module is not None and str(options.motion_module) == NO_MODULE:
+        return None
+    if options.motion_module is not None:
+        return existing_file(Path(options.motion_module), "motion module")
+    found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in WEIGHTS)
+    if not found:
+        raise UserError(
+            f"There is no motion module in {USER_MODULES}: put one there, name one with --model FILE, or use "
+            "--model none for pictures that do not move."
+        )
+    return found[0]
+
+
+def load_motion(options: ModelOptions) -> MotionModule | None:
+    """The motion module, on the device and in the checkpoint's number format. Raises MotionModuleError."""
+    path = find_motion_module(options)
+    if path is None:
+        return None
+    return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()

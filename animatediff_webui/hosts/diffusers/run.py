@@ -1,0 +1,102 @@
+"""One clip under way: from what was asked for to latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from animatediff_webui.session import Session
+
+from .image_settings import ImageSettings
+from .loras import ChosenLora, LoadedLora, load_lora, spatial_loras, take_tags
+from .prompts import Conditioning, encode_tracks
+from .samplers import build_scheduler, find_sampler
+from .sampling import Sampled, SamplingRequest, sample
+from .timings import RunKey, peak_memory, record_run
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
+    from animatediff_webui.core.prompt_travel import PromptTrack
+    from motion_module import BetaSchedule, MotionModule
+
+    from .pipelines import Pipeline
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A plan's tracks without LoRA tags, and the LoRAs."""
+
+    positive: PromptTrack
+    negative: PromptTrack
+    loras: tuple[LoadedLora, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides a clip, but for the models; `size` is width and height in pixels."""
+
+    session: Session
+    image: ImageSettings
+    size: tuple[int, int]
+    schedule: BetaSchedule | None
+    prompts: Prompts
+
+
+def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path]) -> Prompts:
+    """A plan's prompts with the LoRAs that act on the clip: those given, and those of tags in the prompt."""
+    positive, tags = take_tags(plan.prompt_track, folders)
+    negative, _ = take_tags(plan.negative_prompt_track, folders)
+    return Prompts(positive, negative, tuple(load_lora(chosen) for chosen in (*loras, *tags)))
+
+
+def sample_run(
+    run: Run, pipeline: Pipeline, module: MotionModule | None, device: torch.device
+) -> Sampled:
+    """Sample a clip; what the session's listeners raise ends it."""
+    session, image, prompts = run.session, run.image, run.prompts
+    sampler, options = find_sampler(image.sampler_name, image.scheduler)
+    scheduler = build_scheduler(sampler, options, pipeline.scheduler.config, run.schedule)
+    with spatial_loras(pipeline, prompts.loras):
+        conditionings = encode_tracks(
+            pipeline,
+            (prompts.positive, prompts.negative),
+            blending=session.plan.parameters.travel.blend,
+            clip_skip=image.clip_skip,
+            device=device,
+        )
+        session.begin_sampling()
+        return sample(
+            pipeline, module, _request(run, conditionings), scheduler,
+            device=device, before_window=session.before_window,
+        )  # fmt: skip
+
+
+def record_timing(run: Run, key: RunKey, device: torch.device) -> None:
+    """Remember what sampling a whole clip took, for the next one's estimate."""
+    session = run.session
+    calls = session.plan.cost(run.image.steps).frame_calls * session.calls_per_step
+    record_run(key, calls, session.sampling_seconds, peak_memory(device))
+
+
+def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest:
+    session, image = run.session, run.image
+    temporal = [
+        (lora.layers, lora.chosen.strength)
+        for lora in run.prompts.loras
+        if lora.layers is not None and lora.is_temporal
+    ]
+    return SamplingRequest(
+        plan=session.plan,
+        positive=conditionings[0],
+        negative=conditionings[1],
+        width=run.size[0],
+        height=run.size[1],
+        seed=session.seed,
+        num_steps=image.steps,
+        cfg_scale=image.cfg_scale,
+        loras=tuple(temporal),
+    )

@@ -1,0 +1,94 @@
+"""The VAE: one of the user's own, and how it turns latents into frames."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import cast
+
+import torch
+from einops import rearrange
+from PIL import Image
+
+from animatediff_webui.core.errors import UserError
+
+from .files import existing, one_line, shown_path
+from .pipelines import Vae, VaeClass
+from .results import check_finite
+from .weights import read_weights_file
+
+VAE_KEYS = ("first_stage_model.decoder.", "decoder.conv_in.")
+
+
+def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
+    """A VAE from a file or a diffusers folder; `configuration` says how the latents of a file are scaled.
+
+    Raises UserError where it is not there, is something else, or is damaged.
+    """
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    known = cast("VaeClass", AutoencoderKL)
+    is_folder = existing(path, "VAE").is_dir()
+    if not is_folder:
+        _check_is_vae(path)
+    try:
+        if is_folder:
+            return known.from_pretrained(path, dtype=dtype, local_files_only=True)
+        return known.from_single_file(
+            str(path), config=str(configuration), subfolder="vae", dtype=dtype, local_files_only=True
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # what libraries raise for unfit files has no class in common
+        raise UserError(f"The VAE {shown_path(path)} cannot be loaded: {one_line(error)}") from error
+
+
+def decode_frames(
+    vae: Vae, latents: torch.Tensor, *, device: torch.device, lock: AbstractContextManager[object]
+) -> Iterator[Image.Image]:
+    """The frames of `latents` `f c h w`, decoded one at a time as they are asked for.
+
+    `lock` is held while the VAE works, not between two frames. Raises NotFiniteError.
+    """
+    for latent in latents.split(1):
+        with lock, torch.inference_mode(), in_full_precision(vae):
+            frame = _decode(vae, latent.to(device, torch.float32))
+        yield frame
+
+
+@contextmanager
+def in_full_precision(vae: Vae) -> Generator[None, None, None]:
+    """Inside, a VAE that overflows in half precision, as most do, works in float32."""
+    is_upcast = vae.dtype == torch.float16 and bool(vae.config.get("force_upcast", False))
+    if is_upcast:
+        vae.to(dtype=torch.float32)
+    try:
+        yield
+    finally:
+        if is_upcast:
+            vae.to(dtype=torch.float16)
+
+
+def _decode(vae: Vae, latent: torch.Tensor) -> Image.Image:
+    """The picture of one latent `1 c h w`."""
+    scaled = _unscale(vae, latent)
+    pixels = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+    check_finite(pixels, "The VAE made a frame of numbers", "use another VAE, or the number format float32")
+    image = (pixels[0].float() / 2 + 0.5).clamp(0, 1).mul(255).round().byte()
+    return Image.fromarray(rearrange(image, "c h w -> h w c").cpu().numpy(), "RGB")
+
+
+def _unscale(vae: Vae, latent: torch.Tensor) -> torch.Tensor:
+    """A latent `1 c h w` in the units that the VAE's decoder takes."""
+    scaled = latent / cast("float", vae.config.get("scaling_factor"))
+    mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
+    if not mean or not std:
+        return scaled
+    return scaled * scaled.new_tensor(std)[:, None, None] + scaled.new_tensor(mean)[:, None, None]
+
+
+def _check_is_vae(path: Path) -> None:
+    file = read_weights_file(path, "VAE")
+    if not any(file.has(prefix) for prefix in VAE_KEYS):
+        raise UserError(file.explain("a VAE"))

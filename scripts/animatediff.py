@@ -13,7 +13,7 @@ import motion_module
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from gradio import Component
+    from gradio.components import Component
 
     from animatediff_webui.hosts.webui.controlnet import AnimateDiffArgument
     from animatediff_webui.hosts.webui.host_types import PostprocessedImage, Processed, Request

@@ -1,55 +1,12 @@
 """What the page uses of gradio, 3.41 and 4.40, whose classes are built at run time, and changed by hosts."""
 
-from collections.abc import Callable, Sequence
+from .blocks import BlockContext
+from .components import Component
 
 __version__: str
 
-class Dependency:
-    def then(
-        self,
-        fn: Callable[..., object] | None,
-        inputs: Sequence[Component] = ...,
-        outputs: Sequence[Component] | None = None,
-        show_progress: str = "full",
-        **scripts: str,
-    ) -> Dependency: ...
-
-class Component:
-    elem_id: str | None
-    value: object
-    visible: bool
-    do_not_save_to_config: bool
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
-    def change(
-        self,
-        fn: Callable[..., object],
-        inputs: Sequence[Component],
-        outputs: Sequence[Component],
-        show_progress: str = ...,
-        **scripts: str,
-    ) -> Dependency: ...
-    def click(
-        self,
-        fn: Callable[..., object],
-        inputs: Sequence[Component] = ...,
-        outputs: Sequence[Component] = ...,
-        show_progress: str = ...,
-        **scripts: str,
-    ) -> Dependency: ...
-    def upload(
-        self,
-        fn: Callable[..., object],
-        inputs: Sequence[Component],
-        outputs: Sequence[Component],
-        show_progress: str = ...,
-    ) -> Dependency: ...
-
-class Layout(Component):
-    def __enter__(self) -> Layout: ...
-    def __exit__(self, *error: object) -> None: ...
-
-class Accordion(Layout): ...
-class Row(Layout): ...
+class Accordion(BlockContext): ...
+class Row(BlockContext): ...
 class Button(Component): ...
 class Checkbox(Component): ...
 class Dropdown(Component): ...

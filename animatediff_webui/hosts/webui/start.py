@@ -86,8 +86,9 @@ def _clip_latents(p: ImageRequest, settings: InitImage) -> torch.Tensor:
     """The latents that the clip starts from; of several pictures, each is a frame as it is."""
     if len(p.init_images) > 1:
         return p.init_latent
-    noise = p.rng.next()
+    # In this order: drawing noise sets the seed of torch's own generator, which the VAE draws from.
     last = None if settings.last_frame is None else _encoded_last_frame(p, settings.last_frame)
+    noise = p.rng.next()
     return _unchanged_outside(p, p.init_latent, blended_init(p.init_latent, noise, settings, last))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import gradio as gr
+from gradio.components import Component
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters
@@ -55,7 +56,7 @@ MODULE_BUTTONS = (
 )
 
 
-def build_accordion(is_img2img: bool, modules: Modules, defaults: Parameters) -> list[gr.Component]:
+def build_accordion(is_img2img: bool, modules: Modules, defaults: Parameters) -> list[Component]:
     """Build it, and return its components: one for each parameter, in the order of the parameter table."""
     return _Accordion("img2img" if is_img2img else "txt2img", modules, defaults).build()
 
@@ -66,10 +67,10 @@ class _Accordion:
     def __init__(self, tab: str, modules: Modules, defaults: Parameters) -> None:
         self.tab, self.modules = tab, modules
         self.widgets = {each.name: each for each in build_widgets(modules.names(), defaults)}
-        self.components: dict[str, gr.Component] = {}
+        self.components: dict[str, Component] = {}
         self.buttons: dict[str, gr.Button] = {}
 
-    def build(self) -> list[gr.Component]:
+    def build(self) -> list[Component]:
         with gr.Accordion("AnimateDiff", open=False, elem_id=self._id("accordion"), elem_classes=[PREFIX]):
             for group in LAYOUT:
                 self._build_group(group)
@@ -104,7 +105,7 @@ class _Accordion:
             if names == ("model",):
                 self._build_module_info()
 
-    def _build_component(self, widget: Widget) -> gr.Component:
+    def _build_component(self, widget: Widget) -> Component:
         common = {"label": widget.label, "elem_id": self._id(widget.name), "interactive": widget.interactive}
         if widget.kind is WidgetKind.IMAGE:
             return image(**common, height=240)
@@ -235,18 +236,18 @@ def _path_text(upload: object) -> str:
 Arguments = dict[str, object]
 
 
-def _build_number(widget: Widget, common: Arguments) -> gr.Component:
+def _build_number(widget: Widget, common: Arguments) -> Component:
     number = gr.Number(**common, precision=0 if widget.is_whole else None, min_width=100)
     if widget.zero_is_empty:
         empty_at_zero(number)
     return number
 
 
-def _build_slider(widget: Widget, common: Arguments) -> gr.Component:
+def _build_slider(widget: Widget, common: Arguments) -> Component:
     return gr.Slider(**common, minimum=widget.minimum, maximum=widget.maximum, step=widget.step)
 
 
-_BUILDERS: dict[WidgetKind, Callable[[Widget, Arguments], gr.Component]] = {
+_BUILDERS: dict[WidgetKind, Callable[[Widget, Arguments], Component]] = {
     WidgetKind.NUMBER: _build_number,
     WidgetKind.SLIDER: _build_slider,
     WidgetKind.TEXTBOX: lambda widget, common: gr.Textbox(**common, lines=1, max_lines=1),

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import gradio as gr
+from gradio.blocks import BlockContext
+from gradio.components import Component
 
-C = TypeVar("C", bound=gr.Component)
+C = TypeVar("C", bound=Component)
 IS_GRADIO_3 = gr.__version__.startswith("3.")
 JS_ARGUMENT = "_js" if IS_GRADIO_3 else "js"
 
@@ -18,7 +20,7 @@ def with_script(javascript: str) -> dict[str, str]:
     return {JS_ARGUMENT: javascript}
 
 
-def row(elem_classes: list[str]) -> gr.Layout:
+def row(elem_classes: list[str]) -> BlockContext:
     """A row; the host's own fits its forms."""
     try:
         from modules.ui_components import FormRow

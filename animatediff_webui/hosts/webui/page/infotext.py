@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import gradio
+from gradio.components import Component
 
 from animatediff_webui.core.errors import InfotextError
 from animatediff_webui.core.infotext import KEY, parse_value
@@ -15,7 +16,7 @@ Reader: TypeAlias = "Callable[[Mapping[str, object]], object]"
 """From an infotext's fields to gradio's update of a component; None is none."""
 
 
-def infotext_fields(components: Sequence[gradio.Component]) -> list[tuple[gradio.Component, Reader]]:
+def infotext_fields(components: Sequence[Component]) -> list[tuple[Component, Reader]]:
     """What the host asks about a pasted infotext: each component, and how it gets its value.
 
     An infotext without an animation switches ours off and changes nothing else.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.core.plan import DEFAULT_FPS, DEFAULT_WINDOW
+from animatediff_webui.core.plan import DEFAULT_FPS, DEFAULT_CONTEXT_LENGTH
 
 from .widgets import PREFIX, Widget
 
@@ -19,7 +19,7 @@ def page_data(widgets: Iterable[Widget], tooltips: Mapping[str, str]) -> dict[st
             row.name: {"is_playable": row.is_playable, "is_folder": not row.suffix}
             for row in FORMATS.values()
         },
-        "hints": {"fps": f"{DEFAULT_FPS:g}", "batch_size": str(DEFAULT_WINDOW)},
+        "hints": {"fps": f"{DEFAULT_FPS:g}", "batch_size": str(DEFAULT_CONTEXT_LENGTH)},
         "tooltips": {**{each.name: each.tooltip for each in widgets if each.tooltip}, **tooltips},
     }
 

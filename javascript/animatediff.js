@@ -2,8 +2,6 @@
 
 (() => {
     const TABS = ["txt2img", "img2img"];
-    const PLAYABLE = {MP4: "video/mp4", WEBM: "video/webm", MOV: "video/mp4"};
-    const DEFAULT_FPS = 8;
     const root = () => (typeof gradioApp === "function" ? gradioApp() : document);
     const find = (selector) => root().querySelector(selector);
     const ours = (tab, name) => find(`#animatediff_${tab}_${name}`);
@@ -13,6 +11,17 @@
         element.append(...children);
         return element;
     }
+
+    // What the server's tables say: formats, hints for empty fields, tooltips
+
+    let tables = null;
+
+    function table(name) {
+        tables ??= JSON.parse(find(".animatediff-data")?.dataset.page ?? "null");
+        return tables?.[name] ?? {};
+    }
+
+    const formatOf = (file) => table("formats")[file.format] ?? {};
 
     // What the server cannot see: fields of the host's
 
@@ -53,9 +62,16 @@
 
     function showHints(tab) {
         const frames = ours(tab, "module_info")?.querySelector("[data-frames]")?.dataset.frames;
-        showHint(tab, "batch_size", frames ?? "16");
-        showHint(tab, "fps", String(DEFAULT_FPS));
-        // The host's hint for a button of that name.
+        const hints = {...table("hints"), ...(frames ? {batch_size: frames} : {})};
+        for (const [name, text] of Object.entries(hints)) showHint(tab, name, text);
+    }
+
+    // The host has tooltips of its own for names that it knows, so ours are put in their place.
+    function showTooltips(tab) {
+        for (const [name, text] of Object.entries(table("tooltips"))) {
+            const element = ours(tab, name);
+            if (element && element.title !== text) element.title = text;
+        }
         ours(tab, "format")?.querySelector("[data-testid=block-info][title]")?.removeAttribute("title");
     }
 
@@ -117,7 +133,7 @@
     }
 
     function buildDownloads(files) {
-        const written = files.filter((file) => !file.error && file.format !== "PNG");
+        const written = files.filter((file) => !file.error && !formatOf(file).is_folder);
         const links = written.map((file) => create("a", {
             href: fileUrl(file), download: file.name, textContent: `⬇ ${file.name}`, className: "animatediff-control",
         }));
@@ -125,7 +141,7 @@
     }
 
     function buildClip(files) {
-        const playable = files.find((file) => PLAYABLE[file.format] && !file.error);
+        const playable = files.find((file) => formatOf(file).is_playable && !file.error);
         const failed = files.filter((file) => file.error);
         return create("div", {className: "animatediff-clip"},
             ...(playable ? buildVideo(playable) : []),
@@ -162,6 +178,7 @@
     function update() {
         for (const tab of TABS) {
             showHints(tab);
+            showTooltips(tab);
             showPlayer(tab);
         }
         checkAgain();

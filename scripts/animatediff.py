@@ -5,11 +5,18 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from modules import extensions, script_callbacks, scripts, shared
 
 import motion_module
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from gradio.components import Component
+
+    from animatediff_webui.hosts.webui.controlnet import AnimateDiffArgument
+    from animatediff_webui.hosts.webui.host_types import PostprocessedImage, Processed, Request
 
 FOLDER = Path(scripts.basedir()).resolve()
 
@@ -40,44 +47,45 @@ if FOLDER in Path(motion_module.__file__).resolve().parents:
     doors = [import_module(f"scripts.animatediff_{name}") for name in ("utils", "mm", "i2ibatch")]
     extension = Extension(FOLDER)
 
-    # The host's classes and requests cannot be imported where types are checked: Any.
     class AnimateDiffScript(scripts.Script):
         """Hands the host's callbacks on."""
 
         def title(self) -> str:
             return "AnimateDiff"
 
-        def show(self, is_img2img: bool) -> Any:
+        def show(self, is_img2img: bool) -> object:
             return scripts.AlwaysVisible
 
-        def ui(self, is_img2img: bool) -> list[Any]:
-            components = build_accordion(is_img2img, extension)
+        def ui(self, is_img2img: bool) -> list[Component]:
+            components = build_accordion(is_img2img, extension.modules, extension.default_parameters())
             self.infotext_fields = infotext_fields(components)
             return components
 
-        def before_process(self, p: Any, *args: Any) -> None:
+        def before_process(self, p: Request, *args: object) -> None:
             extension.before_process(p, args)
 
-        def before_process_batch(self, p: Any, *args: Any, batch_number: int, **kwargs: Any) -> None:
+        def before_process_batch(self, p: Request, *args: object, batch_number: int, **batch: object) -> None:
             extension.before_process_batch(p, batch_number)
 
-        def process_batch(self, p: Any, *args: Any, **kwargs: Any) -> None:
+        def process_batch(self, p: Request, *args: object, **batch: object) -> None:
             extension.process_batch(p)
 
-        def postprocess_image(self, p: Any, pp: Any, *args: Any) -> None:
+        def postprocess_image(self, p: Request, pp: PostprocessedImage, *args: object) -> None:
             extension.postprocess_image(p, pp)
 
-        def postprocess_image_after_composite(self, p: Any, pp: Any, *args: Any) -> None:
+        def postprocess_image_after_composite(
+            self, p: Request, pp: PostprocessedImage, *args: object
+        ) -> None:
             extension.postprocess_image_after_composite(p, pp)
 
-        def postprocess(self, p: Any, processed: Any, *args: Any) -> None:
+        def postprocess(self, p: Request, processed: Processed, *args: object) -> None:
             extension.postprocess(p, processed)
 
-        def controlnet_argument(self, p: Any) -> Any:
+        def controlnet_argument(self, p: Request) -> AnimateDiffArgument | None:
             return extension.controlnet_argument(p, p.script_args[self.args_from : self.args_to])
 
-    def add_api(demo: Any, app: Any) -> None:
-        add_routes(app, extension.modules, getattr(shared.cmd_opts, "api_auth", None))
+    def add_api(demo: object, app: FastAPI) -> None:
+        add_routes(app, extension.modules, shared.cmd_opts.api_auth)
 
     script_callbacks.on_app_started(add_api)
     script_callbacks.on_ui_settings(settings.on_ui_settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,14 +14,14 @@ Mp4Preset = Literal[
 ]
 Mp4Tune = Literal["", "film", "animation", "grain", "stillimage", "fastdecode", "zerolatency"]
 
-_BOUNDS = {
+BOUNDS: Mapping[str, tuple[int, int]] = {
     "mp4_crf": (0, 51),
     "webm_crf": (0, 63),
     "webp_quality": (0, 100),
     "avif_quality": (0, 100),
     "png_compression": (0, 9),
 }
-_CHOICES = {
+CHOICES: Mapping[str, tuple[str, ...]] = {
     "gif_dither": get_args(GifDither),
     "mp4_preset": get_args(Mp4Preset),
     "mp4_tune": get_args(Mp4Tune),
@@ -47,11 +48,11 @@ class WriterOptions:
     png_compression: int = 6
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _BOUNDS.items():
+        for name, (low, high) in BOUNDS.items():
             value: object = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise MediaError(f"{name} is {value!r}, but must be a whole number from {low} to {high}.")
-        for name, choices in _CHOICES.items():
+        for name, choices in CHOICES.items():
             chosen: object = getattr(self, name)
             if chosen not in choices:
                 listed = ", ".join(choice or "nothing" for choice in choices)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
@@ -25,8 +25,9 @@ class AnimateDiffError(HTTPException):
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(status_code=422, detail=sentence)
-        self.sentence = sentence
+        # A request may hold half characters, which the answer cannot be encoded with.
+        self.sentence = sentence.encode("utf-8", "backslashreplace").decode("utf-8")
+        super().__init__(status_code=422, detail=self.sentence)
 
     def __str__(self) -> str:
         return self.sentence
@@ -37,25 +38,25 @@ def add_routes(app: FastAPI, library: ModuleLibrary, credentials: str | None = N
     dependencies = [Depends(_checked_by(credentials))] if credentials else []
 
     @app.get(f"{ROOT}/modules", dependencies=dependencies)
-    def modules() -> list[dict[str, Any]]:
+    def modules() -> list[dict[str, object]]:
         return [describe_file(name, path) for name, path in library.paths().items()]
 
     @app.get(f"{ROOT}/schema", dependencies=dependencies)
-    def schema() -> dict[str, Any]:
+    def schema() -> dict[str, object]:
         return json_schema()
 
     @app.get(f"{ROOT}/version", dependencies=dependencies)
-    def extension_version() -> dict[str, Any]:
+    def extension_version() -> dict[str, object]:
         return {"version": installed_version(), "api": API_VERSION}
 
 
-def describe_file(name: str, path: Path) -> dict[str, Any]:
-    """A motion module for a list; its folder stays private. (Any: JSON.)"""
+def describe_file(name: str, path: Path) -> dict[str, object]:
+    """A motion module for a list, as JSON has it; its folder stays private."""
     return {"name": name, "size": path.stat().st_size}
 
 
 def installed_version() -> str:
-    """This extension's version, from its CHANGELOG where it is a folder and not an installed package."""
+    """This extension's version, from its pyproject.toml where it is a folder and not an installed package."""
     try:
         return version("animatediff-webui")
     except PackageNotFoundError:
@@ -71,7 +72,7 @@ def project_version(pyproject: Path) -> str:
     return "unknown"
 
 
-def _checked_by(credentials: str) -> Any:
+def _checked_by(credentials: str) -> Callable[[HTTPBasicCredentials], None]:
     """A dependency that lets the users of --api-auth pass, and no one else."""
     known = dict(pair.split(":", 1) for pair in credentials.split(",") if ":" in pair)
 

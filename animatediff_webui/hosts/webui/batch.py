@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeAlias
 
 from modules import images, img2img, processing, scripts, shared
 from PIL import Image, ImageOps
@@ -13,12 +14,22 @@ from animatediff_webui.core.errors import UserError
 
 from .api import AnimateDiffError
 from .controlnet import find_run
+from .host_types import ImageRequest, Processed
 from .motion_modules import natural_key
+from .patches import replaced, replaced_function
 from .start import MASKS_ATTRIBUTE
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
-# `p` is the host's request, whose class cannot be imported where types are checked: Any.
+
+class Upload(Protocol):
+    """A file that was sent to the page."""
+
+    name: str
+
+
+Source: TypeAlias = "str | Sequence[Upload]"
+"""A folder, or the files that were sent instead."""
 
 
 def take_over_batches() -> Callable[[], None]:
@@ -28,66 +39,77 @@ def take_over_batches() -> Callable[[], None]:
     """
     original = img2img.process_batch
 
-    def process_batch(p: Any, *args: Any, **kwargs: Any) -> Any:
-        argument = find_run(p)
-        is_ours = argument is not None and argument.enable
-        return (animate_folder if is_ours else original)(p, *args, **kwargs)
+    def process_batch(p: ImageRequest, *args: object, **kwargs: object) -> object:
+        return _batch_function(p, original)(p, *args, **kwargs)
 
-    def undo() -> None:
-        if img2img.process_batch is process_batch:
-            img2img.process_batch = original
+    return replaced_function(img2img, "process_batch", process_batch)
 
-    img2img.process_batch = process_batch
-    return undo
+
+def _batch_function(p: ImageRequest, original: Callable[..., object]) -> Callable[..., object]:
+    """Which function makes a folder of this request: ours if it asks for an animation."""
+    argument = find_run(p)
+    return animate_folder if argument is not None and argument.enable else original
 
 
 def animate_folder(
-    p: Any,
-    source: Any,
+    p: ImageRequest,
+    source: Source,
     output_dir: str,
     inpaint_mask_dir: str,
-    args: Sequence[Any],
-    *rest: Any,
-    **kwargs: Any,
-) -> Any:
+    args: Sequence[object],
+    to_scale: bool = False,
+    scale_by: float = 1.0,
+    *rest: object,
+    **others: object,
+) -> Processed:
     """The host's `process_batch` for a clip: same arguments, same kind of answer."""
     try:
-        pictures = [read_picture(path) for path in listed_pictures(source)]
-        masks = [read_picture(path) for path in listed_pictures(inpaint_mask_dir)] if inpaint_mask_dir else []
-        if not pictures:
-            raise UserError(f"The folder {source} holds no pictures: choose another.")
-        if len(masks) > 1 and len(masks) < len(pictures):
-            pictures = pictures[: len(masks)]
+        pictures, masks = read_folder(source, inpaint_mask_dir)
     except UserError as error:
         raise AnimateDiffError(str(error)) from error
     processing.fix_seed(p)
-    if kwargs.get("to_scale"):
-        p.width, p.height = (int(side * kwargs.get("scale_by", 1.0)) for side in pictures[0].size)
+    fields: dict[str, object] = {"init_images": pictures, MASKS_ATTRIBUTE: masks, "batch_size": 1}
+    if to_scale:
+        width, height = pictures[0].size
+        fields |= {"width": int(width * scale_by), "height": int(height * scale_by)}
     if output_dir:
-        p.outpath_samples = output_dir
-    p.init_images, p.batch_size = pictures, 1
-    setattr(p, MASKS_ATTRIBUTE, masks)
+        fields["outpath_samples"] = output_dir
     shared.state.job_count = p.n_iter
-    processed = scripts.scripts_img2img.run(p, *args)
-    return processing.process_images(p) if processed is None else processed
+    with ExitStack() as stack:
+        for name, value in fields.items():
+            stack.enter_context(replaced(p, name, value))
+        return scripts.scripts_img2img.run(p, *args) or processing.process_images(p)
 
 
-def listed_pictures(source: Any) -> list[Path]:
+def read_folder(source: Source, mask_folder: str) -> tuple[list[Image.Image], list[Image.Image]]:
+    """The pictures and their masks: none, one for all, or as many as there are pictures. Raises UserError."""
+    pictures = [read_picture(path) for path in listed_pictures(source)]
+    masks = [read_picture(path) for path in listed_pictures(mask_folder)] if mask_folder else []
+    if not pictures:
+        raise UserError(f"The folder {source} holds no pictures: choose another.")
+    if len(masks) > 1:
+        pictures = pictures[: len(masks)]
+    return pictures, masks
+
+
+def listed_pictures(source: Source) -> list[Path]:
     """The pictures of a folder in natural order, or the uploaded ones."""
     if not isinstance(source, str):
         return [Path(upload.name) for upload in source]
     folder = Path(source)
     if not folder.is_dir():
         raise UserError(f"The folder {source} does not exist: choose another.")
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return _in_natural_order(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _in_natural_order(files: Iterable[Path]) -> list[Path]:
     return sorted(files, key=lambda path: natural_key(path.name))
 
 
 def read_picture(path: Path) -> Image.Image:
     """An upright picture. Raises UserError."""
+    read: Callable[[str], Image.Image] = getattr(images, "read", Image.open)  # the host's knows more formats
     try:
-        return ImageOps.exif_transpose(
-            images.read(str(path)) if hasattr(images, "read") else Image.open(path)
-        )
+        return ImageOps.exif_transpose(read(str(path)))
     except OSError as error:
         raise UserError(f"{path} is no picture ({error}): take it out of the folder.") from error

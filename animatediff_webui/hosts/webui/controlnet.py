@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Protocol, cast
 from weakref import WeakSet
 
 import torch
@@ -20,12 +20,14 @@ from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
 from motion_module import MotionModule, MotionModuleSpec
 
+from .host_types import Request
+
 
 @dataclass
 class PromptScheduler:
     """Blends embeddings over the frames; ControlNet copies it and puts its keyframes into `prompt_map`."""
 
-    prompt_map: Mapping[int, str] = field(default_factory=dict)
+    prompt_map: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def multi_cond(self, cond: torch.Tensor, closed_loop: bool = False) -> torch.Tensor:
         """`f ...`, of which the rows at the keyframes count; what is between them is blended."""
@@ -92,10 +94,15 @@ def framed_encoders(num_frames: int) -> Generator[None, None, None]:
         yield
 
 
-def find_run(p: Any) -> AnimateDiffArgument | None:
-    """What our script among the request's says about it. (Any: the host's request.)"""
-    for script in getattr(p.scripts, "alwayson_scripts", ()) if p.scripts is not None else ():
-        answer = getattr(script, "controlnet_argument", None)
-        if answer is not None:
-            return answer(p)
+class _OurScript(Protocol):
+    """The extension's script among a request's."""
+
+    def controlnet_argument(self, p: Request) -> AnimateDiffArgument | None: ...
+
+
+def find_run(p: Request) -> AnimateDiffArgument | None:
+    """What our script among the request's says about it."""
+    for script in p.scripts.alwayson_scripts if p.scripts is not None else ():
+        if hasattr(script, "controlnet_argument"):
+            return cast("_OurScript", script).controlnet_argument(p)
     return None

@@ -6,11 +6,12 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from animatediff_webui.core.errors import UserError
 from motion_module import MotionModule, NotAMotionModuleError, load_motion_module
@@ -126,7 +127,7 @@ class ModuleLibrary:
 @contextmanager
 def on_device(
     module: MotionModule, device: torch.device, *, layer_by_layer: bool = False, keep: bool = True
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Inside, the module runs on `device`: whole, or, for hosts that do so, only the layer that runs.
 
     Afterwards it stays there if `keep`.
@@ -140,7 +141,7 @@ def on_device(
                 module.to("cpu")
         return
     module.to("cpu")
-    hooks = []
+    hooks: list[RemovableHandle] = []
     try:
         for layer in module.layers().values():
             hooks.append(layer.register_forward_pre_hook(lambda layer, inputs: _moved(layer, device)))

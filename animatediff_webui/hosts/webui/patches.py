@@ -1,93 +1,166 @@
-"""Borrowed attributes of the host's objects, put back whatever happens."""
+"""What is changed on the host's objects, and put back whatever happens.
+
+Nothing else of the adapter assigns to what is the host's. A change is made to one object, is undone by
+identity, and leaves alone what others have put there meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+import sys
+from collections.abc import Callable, Generator, MutableMapping
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+from typing import IO, Protocol, TypeVar
 
-import torch
+from PIL import Image
 
-from motion_module import BetaSchedule, alphas_cumprod
-
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R")
+Function = Callable[..., object]
 _MISSING = object()
-# SD1.x keeps these beside alphas_cumprod, and some hosts' samplers read them.
-_SQUARE_ROOTS = {
-    "sqrt_alphas_cumprod": lambda alphas: alphas.sqrt(),
-    "sqrt_one_minus_alphas_cumprod": lambda alphas: (1 - alphas).sqrt(),
-}
-
-# The host's objects are Any: its modules are not importable where types are checked.
 
 
 @contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: object, name: str, value: object) -> Generator[None, None, None]:
     """`owner.name` is `value` inside, on this object alone; afterwards it is what it was."""
     before = _own(owner, name)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        if before is _MISSING:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, before)
+        _put_back(owner, name, before)
 
 
 @contextmanager
-def replaced_item(values: dict[str, Any], key: str, value: Any) -> Iterator[None]:
-    """The same for an entry of a dict."""
-    before = values.get(key, _MISSING)
+def replaced_item(values: MutableMapping[K, V], key: K, value: V) -> Generator[None, None, None]:
+    """`values[key]` is `value` inside; afterwards it is what it was, or gone if it was not there."""
+    was_there = key in values
+    before = values.get(key)
     values[key] = value
     try:
         yield
     finally:
-        if before is _MISSING:
-            del values[key]
+        if was_there:
+            values[key] = before  # pyright: ignore[reportArgumentType]: it was in there
         else:
-            values[key] = before
+            values.pop(key, None)
 
 
 @contextmanager
-def wrapped(owner: Any, name: str, function: Any) -> Iterator[None]:
-    """The same for a method; where somebody has wrapped ours meanwhile, theirs stays."""
+def wrapped(
+    owner: object, name: str, wrap: Callable[[Callable[..., R]], Callable[..., R]]
+) -> Generator[None, None, None]:
+    """Inside, `wrap(original)` takes the place of the method or function `owner.name`.
+
+    Where somebody has wrapped ours meanwhile, theirs stays; to whoever still holds ours, it is the original
+    from then on.
+    """
     before = _own(owner, name)
-    setattr(owner, name, function)
+    original: Callable[..., R] = getattr(owner, name)
+    current = wrap(original)
+
+    def call(*args: object, **kwargs: object) -> R:
+        return current(*args, **kwargs)
+
+    setattr(owner, name, call)
     try:
         yield
     finally:
-        if getattr(owner, name, None) is function:
-            if before is _MISSING:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+        current = original
+        if getattr(owner, name, None) is call:
+            _put_back(owner, name, before)
 
 
-@contextmanager
-def replaced_schedule(sd_model: Any, schedule: BetaSchedule, apply_overrides: Any = None) -> Iterator[None]:
-    """Inside, samplers made from `sd_model` follow `schedule`.
+def replaced_function(module: ModuleType, name: str, function: Function) -> Callable[[], None]:
+    """Put a function in the place of one of the host's modules, where it has no callback; returns the undo.
 
-    `apply_overrides` is the host's function that puts the user's own changes ("zero terminal SNR",
-    downcast alphas) on top of `alphas_cumprod_original`; hosts before 1.8 have neither.
+    For as long as the extension is loaded: the host tells when it no longer is.
     """
-    # A new tensor each time: loading a checkpoint's weights writes into the model's buffers.
-    alphas = alphas_cumprod(schedule).to(sd_model.alphas_cumprod)
-    with ExitStack() as stack:
-        stack.enter_context(replaced(sd_model, "alphas_cumprod", alphas))
-        for name, derive in _SQUARE_ROOTS.items():
-            if isinstance(getattr(sd_model, name, None), torch.Tensor):
-                stack.enter_context(replaced(sd_model, name, derive(alphas).to(getattr(sd_model, name))))
-        if hasattr(sd_model, "alphas_cumprod_original"):
-            original = alphas.clone().to(sd_model.alphas_cumprod_original)
-            stack.enter_context(replaced(sd_model, "alphas_cumprod_original", original))
-            if apply_overrides is not None:
-                apply_overrides(sd_model)
-        yield
+    original = getattr(module, name)
+    setattr(module, name, function)
+
+    def undo() -> None:
+        if getattr(module, name) is function:
+            setattr(module, name, original)
+
+    return undo
 
 
-def _own(owner: Any, name: str) -> Any:
+Save = Callable[[Callable[..., None], "str | IO[bytes]", "str | None", dict[str, object]], None]
+
+
+def saved_by(picture: Image.Image, save: Save) -> Image.Image:
+    """A copy of `picture` that writes itself by `save(still, file, format, options)`.
+
+    The host wants a picture, and what it sends to the page or to a client is what the picture writes.
+    `still` writes the copy as it is.
+    """
+    copy = picture.copy()
+    still = copy.save
+
+    def save_copy(fp: str | IO[bytes], format: str | None = None, **params: object) -> None:
+        save(still, fp, format, params)
+
+    setattr(copy, "save", save_copy)  # noqa: B010  (a method, for this one picture)
+    return copy
+
+
+def give_class(answer: object, cls: type) -> None:
+    """Make an object of the host one of `cls`, a subclass of its own class that adds methods alone.
+
+    For what has to outlive `copy.copy`: a method that is put on the object goes along to its copies, but
+    still acts on the first of them.
+    """
+    if not issubclass(cls, type(answer)):
+        raise TypeError(f"Expected a subclass of {type(answer).__name__}, found {cls.__name__}.")
+    answer.__class__ = cls
+
+
+class Number(Protocol):
+    """gradio's component for a number; `preprocess` makes of what the page sends what functions get."""
+
+    def preprocess(self, payload: float | None) -> float | None: ...
+
+
+def empty_at_zero(number: Number) -> None:
+    """Let 0 in a number's field be read as empty: gradio 3 shows empty ones as 0, and sends that.
+
+    Not a subclass: the host keeps the values of components of exactly gradio's classes in ui-config.json.
+    """
+    read = number.preprocess
+
+    def read_payload(payload: float | None) -> float | None:
+        return read(payload) or None
+
+    setattr(number, "preprocess", read_payload)  # noqa: B010  (on this component alone)
+
+
+def is_being_processed(p: object) -> bool:
+    """Whether the host is at work on the request `p`, further up the stack or in another thread.
+
+    The only thing that tells a request which somebody makes in the middle of another one, to mend a face for
+    example, from one that follows another which failed.
+    """
+    for frame in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage]: documented as such
+        above: FrameType | None = frame
+        while above is not None:
+            if above.f_code.co_name == "process_images" and above.f_locals.get("p") is p:
+                return True
+            above = above.f_back
+    return False
+
+
+def _own(owner: object, name: str) -> object:
     """What this very object, not its class, has under `name`: attribute or buffer."""
     for values in (vars(owner), vars(owner).get("_buffers", {})):
         if name in values:
             return values[name]
     return _MISSING
+
+
+def _put_back(owner: object, name: str, before: object) -> None:
+    if before is not _MISSING:
+        setattr(owner, name, before)
+    elif _own(owner, name) is not _MISSING:
+        delattr(owner, name)

@@ -6,9 +6,9 @@ WEBP, by the user's setting. Inside a run all frames are noted, in one picture, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import IO
 
 import torch
 from modules import sd_samplers_common, shared
@@ -17,44 +17,21 @@ from PIL import Image
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.preview import MAX_SIDE, preview_frames
 
-from .patches import replaced
+from .patches import replaced, saved_by
 
 _ANIMATED = ("PNG", "WEBP", "GIF")
 _CHEAP = sd_samplers_common.approximation_indexes["Approx cheap"]
 _FULL = sd_samplers_common.approximation_indexes["Full"]
 
 
-class MovingPicture(Image.Image):
-    """A frame that saves those behind it along, in the formats that can move."""
-
-    following: tuple[Image.Image, ...]
-    milliseconds: float
-
-    @classmethod
-    def of(cls, frames: list[Image.Image], milliseconds: float) -> MovingPicture:
-        # The host wants a picture with all that pictures can do: so the first frame becomes one of ours.
-        picture = frames[0].copy()
-        picture.__class__ = cls
-        moving = cast("MovingPicture", picture)
-        moving.following, moving.milliseconds = tuple(frames[1:]), milliseconds
-        return moving
-
-    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
-        """(Any: what Pillow takes.)"""
-        if (format or "").upper() in _ANIMATED and self.following:
-            moving = {"save_all": True, "append_images": self.following, "duration": self.milliseconds}
-            params = {**params, **moving, "loop": 0}
-        super().save(fp, format, **params)
-
-
 @contextmanager
-def moving_preview(plan: Plan) -> Iterator[None]:
+def moving_preview(plan: Plan) -> Generator[None, None, None]:
     """Inside, what the host notes as the picture to show moves, if it shows this clip."""
     state = shared.state
     assign = state.assign_current_image
 
     def assign_moving(image: Image.Image) -> None:
-        latents: torch.Tensor | None = state.current_latent
+        latents = state.current_latent
         if latents is None or len(latents) != plan.num_frames:
             return assign(image)
         return assign(_moving_picture(plan, latents))
@@ -63,9 +40,22 @@ def moving_preview(plan: Plan) -> Iterator[None]:
         yield
 
 
-def _moving_picture(plan: Plan, latents: torch.Tensor) -> MovingPicture:
+def moving(frames: list[Image.Image], milliseconds: float) -> Image.Image:
+    """The first frame as a picture that saves those behind it along, in the formats that can move."""
+    following = {"save_all": True, "append_images": frames[1:], "duration": milliseconds, "loop": 0}
+
+    def save(
+        still: Callable[..., None], file: str | IO[bytes], format: str | None, options: dict[str, object]
+    ) -> None:
+        moves = len(frames) > 1 and (format or "").upper() in _ANIMATED
+        still(file, format, **options, **(following if moves else {}))
+
+    return saved_by(frames[0], save)
+
+
+def _moving_picture(plan: Plan, latents: torch.Tensor) -> Image.Image:
     frames = [_small_picture(latents[frame]) for frame in preview_frames(plan.num_frames)]
-    return MovingPicture.of(frames, 1000 * plan.num_frames / (len(frames) * float(plan.fps)))
+    return moving(frames, 1000 * plan.num_frames / (len(frames) * float(plan.fps)))
 
 
 def _small_picture(sample: torch.Tensor) -> Image.Image:

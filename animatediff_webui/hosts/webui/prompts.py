@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import PromptTrack
 
+from .host_types import Styles, Texts
 from .loras import ActiveLora, LoraLibrary
 
+T = TypeVar("T")
 Style = Callable[[str], str]
 
 
@@ -35,6 +38,45 @@ class ClipPrompts:
     loras: Mapping[str, ActiveLora]
     notes: tuple[str, ...] = ()
 
+    @property
+    def joins_prompts(self) -> bool:
+        """Whether `AND` may join some of them."""
+        return any("AND" in prompt for prompt in self.prompts)
+
+
+@dataclass(frozen=True)
+class PromptReader:
+    """Reads prompts of one request: `style_names` are those of `styles` that the user chose for it."""
+
+    make_plan: Callable[[str, str], Plan]
+    library: LoraLibrary
+    styles: Styles
+    style_names: list[str]
+
+    def read(self, written: tuple[Texts, Texts], styled: tuple[str, str], picture: int) -> ClipPrompts:
+        """The prompts of the clip that begins at this picture of the request.
+
+        `written` are the prompt and the negative prompt as they were sent, `styled` what the host has made of
+        them by now. Raises PromptTravelError and UserError.
+        """
+        positive, negative = (_text_of(texts, picture) for texts in written)
+        return read_prompts(
+            self.make_plan,
+            read_text(positive, styled[0], self._style),
+            read_text(negative, styled[1], self._style_negative),
+            self.library,
+        )
+
+    def _style(self, prompt: str) -> str:
+        return self.styles.apply_styles_to_prompt(prompt, self.style_names)
+
+    def _style_negative(self, prompt: str) -> str:
+        return self.styles.apply_negative_styles_to_prompt(prompt, self.style_names)
+
+
+def _text_of(texts: Texts, picture: int) -> str:
+    return texts[picture] if isinstance(texts, list) else texts
+
 
 def read_text(written: str, styled: str, style: Style) -> PromptText:
     """The text to look for keyframes in.
@@ -52,40 +94,56 @@ def read_prompts(
     plan = make_plan(positive.text, negative.text)
     distinct, loras = library.take(positive.distinct(plan.prompt_track))
     negatives, _ = library.take(negative.distinct(plan.negative_prompt_track))
-    travelling, for_all, notes = _keyframe_loras(plan.prompt_track, library)
-    prompts = _per_frame(distinct, plan.prompt_track)
+    keyframe_loras = _read_keyframe_loras(plan.prompt_track, library)
+    prompts = for_frames(distinct, plan.prompt_track)
+    # The host reads the tags of the first prompt, for all frames.
+    prompts[0] += keyframe_loras.for_host
     return ClipPrompts(
         plan,
-        # The host reads the tags of the first prompt, for all frames.
-        (prompts[0] + for_all, *prompts[1:]),
-        tuple(_per_frame(negatives, plan.negative_prompt_track)),
-        {**loras, **travelling},
-        notes,
+        tuple(prompts),
+        tuple(for_frames(negatives, plan.negative_prompt_track)),
+        {**loras, **keyframe_loras.travelling},
+        keyframe_loras.notes,
     )
 
 
-def _per_frame(distinct: Sequence[str], track: PromptTrack) -> list[str]:
-    """Each frame gets the prompt on its left: so every prompt is there, on its own keyframe at least."""
-    return [distinct[blend.left] for blend in track.blends]
+def for_frames(values: Sequence[T], track: PromptTrack) -> list[T]:
+    """Of each frame, the value of the prompt on its left: so that of every prompt is there.
+
+    The host encodes one prompt per picture; each distinct one stands on its own keyframe at least.
+    """
+    return [values[blend.left] for blend in track.blends]
 
 
-def _keyframe_loras(
-    track: PromptTrack, library: LoraLibrary
-) -> tuple[dict[str, ActiveLora], str, tuple[str, ...]]:
-    """Of the tags on keyframe lines: those that travel, the others as text for the host, and what to say."""
+def of_prompts(values: Sequence[T], track: PromptTrack) -> list[T]:
+    """Of each distinct prompt, the value of a frame that has it on its left: the inverse of `for_frames`."""
+    lefts = [blend.left for blend in track.blends]
+    return [values[lefts.index(prompt) if prompt in lefts else 0] for prompt in range(len(track.prompts))]
+
+
+@dataclass(frozen=True)
+class _KeyframeLoras:
+    """Of the tags on keyframe lines: the LoRAs that travel, and the others as text for the host."""
+
+    travelling: Mapping[str, ActiveLora]
+    for_host: str
+    notes: tuple[str, ...]
+
+
+def _read_keyframe_loras(track: PromptTrack, library: LoraLibrary) -> _KeyframeLoras:
     travelling: dict[str, ActiveLora] = {}
-    others: dict[str, str] = {}
+    still: dict[str, str] = {}
     texts = {tag.name: tag.text for _, tags in reversed(track.keyframe_loras) for tag in tags}
     for name, strengths in track.lora_strengths.items():
         lora = library.find(name)
         if lora is None or lora.spatial:
-            others[name] = texts[name]
+            still[name] = texts[name]
         if lora is not None:
             travelling[name] = ActiveLora(lora, strengths)
     notes = tuple(
         f"{text} stands on a keyframe, but only motion LoRAs can change over the frames: it applies to the "
         "whole clip."
-        for text in others.values()
+        for text in still.values()
     )
-    hosts = "".join(text for name, text in others.items() if name not in travelling)
-    return travelling, hosts, notes
+    for_host = "".join(text for name, text in still.items() if name not in travelling)
+    return _KeyframeLoras(travelling, for_host, notes)

@@ -1,19 +1,28 @@
-"""img2img in the WebUI: the latents that a clip's first and last picture give."""
+"""What a clip starts from: the first draw of noise, FreeInit's passes, and in img2img the pictures' latents.
+
+The host draws noise from `p.rng` and reads `p.init_latent` inside `p.sample`; both are attributes of the
+request's own object, and are replaced there for the time of one call.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import copy
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
-from modules import devices, images, sd_samplers_common, shared
+from modules import devices, images, sd_samplers, sd_samplers_common, shared
 from PIL import Image
 
+from animatediff_webui.core.freeinit import SamplingPass
+from animatediff_webui.core.latents import blend_latents, init_alphas, init_and_last_alphas
 from animatediff_webui.core.parameters import InitImage
+from animatediff_webui.core.plan import Plan
 
-from .noise import blended_init
+from .host_types import ImageRequest, NoiseGenerator, Request, has_hires_fix, is_image_request
+from .patches import replaced
 
 MASKS_ATTRIBUTE = "animatediff_masks"
 """Where the request of a whole folder keeps its masks."""
@@ -22,25 +31,93 @@ _MASKS = ("mask", "nmask")
 _LISTS = ("overlay_images", "color_corrections")
 _LATENT_RESIZE = 3  # the resize mode that stretches latents instead of pictures
 
-# `p` is the host's request, whose class cannot be imported where types are checked: Any.
+Change = Callable[[torch.Tensor], torch.Tensor]
 
 
-def blended_init_latent(p: Any, settings: InitImage) -> torch.Tensor:
+class FirstDraw:
+    """The host's generator, with its first draw of noise passed through `change`."""
+
+    def __init__(self, generator: NoiseGenerator, change: Change) -> None:
+        self._generator, self._change, self._is_first = generator, change, True
+
+    def next(self) -> torch.Tensor:
+        noise = self._generator.next()
+        if self._is_first:
+            self._is_first = False
+            return self._change(noise)
+        return noise
+
+    def __getattr__(self, name: str) -> object:
+        """Other extensions may ask for the generator's seeds or shape."""
+        return getattr(self._generator, name)
+
+
+def enter_start(stack: ExitStack, p: Request, plan: Plan) -> None:
+    """Let the request start as the clip does, until the stack is closed."""
+    if is_image_request(p):
+        # The host made its sampler before there was a schedule to make it from.
+        sampler = sd_samplers.create_sampler(p.sampler_name, shared.sd_model)
+        stack.enter_context(replaced(p, "sampler", sampler))
+        init = _clip_latents(p, plan.parameters.init)
+        stack.enter_context(replaced(p, "init_latent", init))
+    order = list(plan.noise_order(int(p.seeds[0])))
+    stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, lambda noise: noise[order])))
+
+
+def sample_pass(p: Request, each: SamplingPass, sample: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """One of FreeInit's passes by the host's own `p.sample`; only the last one goes on to hires fix."""
+    image = p if is_image_request(p) else None
+
+    def start(noise: torch.Tensor) -> torch.Tensor:
+        return each.start_noise(noise, over_latents=image is not None)
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, start)))
+        stack.enter_context(replaced(p, "steps", each.num_steps))
+        if has_hires_fix(p) and not each.is_last:
+            stack.enter_context(replaced(p, "enable_hr", False))
+        if image is not None and each.before is not None:
+            init = _unchanged_outside(image, image.init_latent, each.start_latents(image.init_latent))
+            stack.enter_context(replaced(p, "init_latent", init))
+        return sample()
+
+
+def _clip_latents(p: ImageRequest, settings: InitImage) -> torch.Tensor:
     """The latents that the clip starts from; of several pictures, each is a frame as it is."""
     if len(p.init_images) > 1:
         return p.init_latent
-    last = None if settings.last_frame is None else encoded_last_frame(p, settings.last_frame)
-    return blended_init(p.init_latent, p.rng.next(), settings, last, changed_part(p))
+    # In this order: drawing noise sets the seed of torch's own generator, which the VAE draws from.
+    last = None if settings.last_frame is None else _encoded_last_frame(p, settings.last_frame)
+    noise = p.rng.next()
+    return _unchanged_outside(p, p.init_latent, blended_init(p.init_latent, noise, settings, last))
 
 
-def init_with_masks(p: Any, masks: Sequence[Image.Image]) -> Callable[..., None]:
+def blended_init(
+    init: torch.Tensor, noise: torch.Tensor, settings: InitImage, last: torch.Tensor | None = None
+) -> torch.Tensor:
+    """img2img's latents: the first picture's share falls, and the last one's rises, over the frames."""
+    num_frames = len(init)
+    if last is None:
+        return blend_latents(noise, init, init_alphas(num_frames, settings.power, settings.scale))
+    alphas, last_alphas = init_and_last_alphas(
+        num_frames, settings.power, settings.scale, settings.last_power, settings.last_scale
+    )
+    return blend_latents(noise, init, alphas, last, last_alphas)
+
+
+def _unchanged_outside(p: ImageRequest, init: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
+    """`changed` where inpainting may change the picture, `init` elsewhere: whole in every frame."""
+    return changed if p.mask is None else init * (1 - p.nmask) + changed * p.nmask
+
+
+def init_with_masks(p: ImageRequest, masks: Sequence[Image.Image]) -> Callable[..., None]:
     """What takes the place of `p.init` where every frame has a mask of its own: the host's, frame by frame.
 
     "Only masked" would cut out another part of each frame, so the whole pictures are inpainted.
     """
 
-    def init(all_prompts: Any, all_seeds: Any, all_subseeds: Any) -> None:
-        frames = []
+    def init(all_prompts: Sequence[str], all_seeds: Sequence[int], all_subseeds: Sequence[int]) -> None:
+        frames: list[ImageRequest] = []
         for number, picture in enumerate(p.init_images):
             frame = copy(p)
             frame.init_images, frame.batch_size, frame.inpaint_full_res = [picture], 1, False
@@ -48,24 +125,25 @@ def init_with_masks(p: Any, masks: Sequence[Image.Image]) -> Callable[..., None]
             frame.color_corrections = None
             type(p).init(frame, all_prompts[number:], all_seeds[number:], all_subseeds[number:])
             frames.append(frame)
-        for name in _PER_FRAME:
-            setattr(p, name, torch.cat([getattr(frame, name) for frame in frames]))
-        for name in _MASKS:
-            setattr(p, name, torch.stack([getattr(frame, name) for frame in frames]))
-        for name in _LISTS:
-            lists: list[Any] = [getattr(frame, name, None) for frame in frames]
-            setattr(p, name, None if lists[0] is None else [each for values in lists for each in values])
-        p.sampler, p.mask_for_overlay = frames[0].sampler, getattr(frames[0], "mask_for_overlay", None)
+        _gather_frames(p, frames)
 
     return init
 
 
-def changed_part(p: Any) -> torch.Tensor | None:
-    """1 where inpainting may change the latents; None without a mask."""
-    return None if getattr(p, "mask", None) is None else p.nmask
+def _gather_frames(p: ImageRequest, frames: Sequence[ImageRequest]) -> None:
+    """What the host has made of each frame, as what it would have made of the whole batch."""
+    for name in _PER_FRAME:
+        setattr(p, name, torch.cat([getattr(frame, name) for frame in frames]))
+    for name in _MASKS:
+        setattr(p, name, torch.stack([getattr(frame, name) for frame in frames]))
+    for name in _LISTS:
+        lists = [cast("list[object] | None", getattr(frame, name, None)) for frame in frames]
+        whole = [each for values in lists for each in values or ()]
+        setattr(p, name, whole if lists[0] is not None else None)
+    p.sampler, p.mask_for_overlay = frames[0].sampler, getattr(frames[0], "mask_for_overlay", None)
 
 
-def encoded_last_frame(p: Any, image: Image.Image) -> torch.Tensor:
+def _encoded_last_frame(p: ImageRequest, image: Image.Image) -> torch.Tensor:
     """The last frame's latent `1 c h w`, treated as the host treats the first picture."""
     image = images.flatten(image, shared.opts.img2img_background_color)
     if p.paste_to is not None:  # "only masked": the same cut-out
@@ -74,7 +152,8 @@ def encoded_last_frame(p: Any, image: Image.Image) -> torch.Tensor:
         image = images.resize_image(2, image.crop((x, y, x + width, y + height)), p.width, p.height)
     elif p.resize_mode != _LATENT_RESIZE:
         image = images.resize_image(p.resize_mode, image, p.width, p.height)
-    pixels = torch.from_numpy(np.array(image).astype(np.float32) / 255).permute(2, 0, 1)[None]
+    array = np.array(image).astype(np.float32) / 255
+    pixels = torch.tensor(array).permute(2, 0, 1)[None]
     method = sd_samplers_common.approximation_indexes.get(shared.opts.sd_vae_encode_method)
     pixels = pixels.to(shared.device, dtype=devices.dtype_vae)
     latent = sd_samplers_common.images_tensor_to_samples(pixels, method, shared.sd_model)

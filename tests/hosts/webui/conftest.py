@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +18,13 @@ from motion_module.schedules import BetaSchedule
 from tests.motion_module.ldm_unet import LdmConfig, UNetModel
 
 FAKE_HOST = Path(__file__).parent / "fake_host"
+ROOT = Path(__file__).parents[3]
 NAMES = (
     "shared", "processing", "scripts", "sd_models", "sd_samplers", "sd_samplers_common", "extra_networks",
-    "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images",
+    "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images", "extensions",
+    "script_callbacks",
 )  # fmt: skip
-ADAPTER = ("run", "api", "batch", "extension", "output", "controlnet")
+ADAPTER = ("run", "api", "batch", "extension", "output", "controlnet", "sampling", "request", "backends")
 UNET = LdmConfig(channel_mult=(1, 1, 1, 1), context_dim=24)
 TOKENS = 4
 """A chunk of tokens; a prompt has one for every six words."""
@@ -40,7 +43,7 @@ def host():
     finally:
         sys.path.remove(str(FAKE_HOST))
         for name in set(sys.modules) - before:
-            if name.split(".")[0] == "modules" or ".hosts.webui" in name:
+            if name.split(".")[0] in ("modules", "gradio") or ".hosts.webui" in name:
                 del sys.modules[name]
 
 
@@ -100,37 +103,13 @@ def write_module(path, spec, seed=3):
     write_motion_module(module, path)
 
 
-class Script:
-    """Like the door's script."""
-
-    args_from, args_to = 1, 41  # in front is the number of the script chosen in the list of scripts
-
-    def __init__(self, extension):
-        self.extension = extension
-
-    def title(self):
-        return "AnimateDiff"
-
-    def before_process(self, p, *args):
-        self.extension.before_process(p, args)
-
-    def before_process_batch(self, p, *args, batch_number, **kwargs):
-        self.extension.before_process_batch(p, batch_number)
-
-    def process_batch(self, p, *args, **kwargs):
-        self.extension.process_batch(p)
-
-    def postprocess_image(self, p, pp, *args):
-        self.extension.postprocess_image(p, pp)
-
-    def postprocess_image_after_composite(self, p, pp, *args):
-        self.extension.postprocess_image_after_composite(p, pp)
-
-    def postprocess(self, p, processed, *args):
-        self.extension.postprocess(p, processed)
-
-    def controlnet_argument(self, p):
-        return self.extension.controlnet_argument(p, p.script_args[self.args_from : self.args_to])
+def load_door(host):
+    """The extension's script, executed as the host does it; returns its module."""
+    host.scripts.current_basedir = str(ROOT)
+    spec = importlib.util.spec_from_file_location("animatediff.py", ROOT / "scripts" / "animatediff.py")
+    door = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(door)
+    return door
 
 
 class WebUI:
@@ -144,8 +123,12 @@ class WebUI:
         host.paths.models_path = str(folder / "models")
         self.loras = folder / "models" / "Lora"
         self.loras.mkdir(parents=True)
-        self.extension = host.extension.Extension(folder)
-        self.runner = host.scripts.ScriptRunner([Script(self.extension)])
+        door = load_door(host)
+        self.extension = door.extension
+        self.extension.folder = folder  # which holds no motion modules
+        script = door.AnimateDiffScript()
+        script.args_from, script.args_to = 1, 41  # in front is the number of the script chosen in the list
+        self.runner = host.scripts.ScriptRunner([script])
         host.scripts.scripts_img2img = self.runner
 
     def request(self, values=None, *, is_img2img=False, **fields):
@@ -179,6 +162,9 @@ def webui(host, tmp_path, module_folder, monkeypatch):
     host.extra_networks.activated.clear()
     host.hashes.calculated.clear()
     yield WebUI(host, tmp_path, module_folder)
+    for callback in host.script_callbacks.callbacks.pop("script_unloaded"):
+        callback()
+    host.script_callbacks.callbacks.clear()
     host.shared.opts.data.clear()
     host.shared.opts.data.update(options)
     host.shared.prompt_styles.styles.clear()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from animatediff_webui.core.plan import Plan
 from motion_module import BetaSchedule, alphas_cumprod
 from tests.hosts.webui.conftest import FakeModel, clean, embedding
 from tests.infotexts import find_animation
@@ -78,18 +79,11 @@ def test_windows_are_all_the_model_sees(webui):
     assert len(webui.model.calls) == 2 * 3  # steps, windows
 
 
-def test_second_order_sampler_keeps_the_windows_of_a_step(webui):
-    p = webui.request({"video_length": 8}, sampler_name="Heun")
+def test_second_order_sampler_keeps_the_windows_of_a_step(webui, monkeypatch):
     seen = []
-    webui.runner.alwayson_scripts.append(Spy(process_batch=lambda p, *a, **k: None))
-    run = webui.host.run.AnimationRun
-    original = run._step
-    try:
-        run._step = lambda self: seen.append(original(self)) or seen[-1]
-        webui.host.shared.state.begin()
-        webui.host.processing.process_images(p)
-    finally:
-        run._step = original
+    original = Plan.windows
+    monkeypatch.setattr(Plan, "windows", lambda self, step: seen.append(step) or original(self, step))
+    webui.run({"video_length": 8}, sampler_name="Heun")
     assert seen == [0, 0, 1, 1]
 
 
@@ -486,7 +480,9 @@ def test_picture_changed_by_a_later_script_is_written_as_it_became(webui):
 
 def test_grid_of_several_answers_tells_the_files_of_each(webui):
     """As the X/Y/Z plot makes it: a copy of the first answer, filled with what the others begin with."""
-    answers = [webui.run({"fps": fps}).processed for fps in (4, 8)]
+    webui.host.shared.state.begin()
+    process = webui.host.processing.process_images
+    answers = [process(webui.request({"fps": fps})) for fps in (4, 8)]
     grid = copy.copy(answers[0])
     grid.index_of_first_image = 1
     grid.infotexts = ["the grid's own", *(answer.infotexts[0] for answer in answers)]

@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import gradio as gr
+from gradio.components import Component
 
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.core.parameters import FIELDS, NOT_YET, Kind, Parameters
+from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters
+from animatediff_webui.hosts.webui.patches import empty_at_zero
 from animatediff_webui.media import MediaError, read_infotext
+from motion_module import MotionModule
 
 from .checkpoints import chosen_base_model
-from .compatibility import empty_at_zero, image, row, tool_button, unsaved, uploaded_path, with_script
+from .compatibility import image, row, unsaved, uploaded_path, with_script
 from .module_info import describe_module
+from .page_data import page_data, to_html
 from .plan_preview import preview_plan, read_prompt_fields, warning_html
 from .widgets import LAYOUT, PREFIX, Group, Widget, WidgetKind, build_widgets
 
-# gradio's classes are built at run time, and the host changes them: Any.
+READ_BACK_NOTE = (
+    "Drop a GIF, WEBP, MP4, WEBM, APNG or AVIF that was made here: prompt and settings come back."
+)
 
 
 class Modules(Protocol):
     """The motion modules that the page lists."""
 
     @property
-    def loaded(self) -> Any: ...
+    def loaded(self) -> MotionModule | None: ...
     def names(self) -> list[str]: ...
     def find(self, name: str | None) -> tuple[str, Path]: ...
     def move_to_cpu(self) -> None: ...
     def unload(self) -> None: ...
 
 
-class Host(Protocol):
-    """What the accordion needs of the extension around it."""
+@dataclass(frozen=True)
+class ModuleButton:
+    """A button beside the module list; where there is room it says what it does in a word or two."""
 
-    @property
-    def modules(self) -> Modules: ...
+    name: str
+    text: str
+    tooltip: str
 
 
-def build_accordion(is_img2img: bool, host: Host, defaults: Parameters | None = None) -> list[Any]:
+MODULE_BUTTONS = (
+    ModuleButton("refresh", "🔄 Refresh", "Look for motion modules again"),
+    ModuleButton("move_to_cpu", "📤 To CPU", "Free the graphics memory: move the motion module to the CPU"),
+    ModuleButton("unload", "⏏️ Unload", "Free the memory: forget the motion module. No file is deleted"),
+)
+
+
+def build_accordion(is_img2img: bool, modules: Modules, defaults: Parameters) -> list[Component]:
     """Build it, and return its components: one for each parameter, in the order of the parameter table."""
-    return _Accordion("img2img" if is_img2img else "txt2img", host.modules, defaults or _defaults()).build()
-
-
-def _defaults() -> Parameters:
-    """What Settings say, where there are any."""
-    try:
-        from modules import shared
-    except ImportError:
-        return Parameters()
-    from animatediff_webui.hosts.webui.settings import read_settings
-
-    try:
-        return read_settings(shared.opts).defaults()
-    except (UserError, MediaError):
-        return Parameters()  # the run itself says what is wrong
+    return _Accordion("img2img" if is_img2img else "txt2img", modules, defaults).build()
 
 
 class _Accordion:
@@ -65,13 +67,16 @@ class _Accordion:
     def __init__(self, tab: str, modules: Modules, defaults: Parameters) -> None:
         self.tab, self.modules = tab, modules
         self.widgets = {each.name: each for each in build_widgets(modules.names(), defaults)}
-        self.components: dict[str, Any] = {}
+        self.components: dict[str, Component] = {}
+        self.buttons: dict[str, gr.Button] = {}
 
-    def build(self) -> list[Any]:
+    def build(self) -> list[Component]:
         with gr.Accordion("AnimateDiff", open=False, elem_id=self._id("accordion"), elem_classes=[PREFIX]):
             for group in LAYOUT:
                 self._build_group(group)
             self._build_actions()
+            tooltips = {each.name: each.tooltip for each in MODULE_BUTTONS}
+            unsaved(gr.HTML(to_html(page_data(self.widgets.values(), tooltips))))
         unsaved(self.components["format"])  # Settings have its default
         return [self.components[field.name] for field in FIELDS]
 
@@ -100,39 +105,19 @@ class _Accordion:
             if names == ("model",):
                 self._build_module_info()
 
-    def _build_component(self, widget: Widget) -> Any:
-        common = {
-            "label": widget.label,
-            "elem_id": self._id(widget.name),
-            "interactive": widget.interactive,
-        }
+    def _build_component(self, widget: Widget) -> Component:
+        common = {"label": widget.label, "elem_id": self._id(widget.name), "interactive": widget.interactive}
         if widget.kind is WidgetKind.IMAGE:
             return image(**common, height=240)
-        common |= {"value": widget.value, "info": widget.info or None}
-        if widget.kind is WidgetKind.NUMBER:
-            number = gr.Number(**common, precision=0 if widget.is_whole else None, min_width=100)
-            return empty_at_zero(number) if widget.zero_is_empty else number
-        if widget.kind is WidgetKind.SLIDER:
-            bounds = {"minimum": widget.minimum, "maximum": widget.maximum, "step": widget.step}
-            return gr.Slider(**common, **bounds)
-        if widget.kind is WidgetKind.TEXTBOX:
-            return gr.Textbox(**common, lines=1, max_lines=1)
-        if widget.kind is WidgetKind.CHECKBOX:
-            return gr.Checkbox(**common)
-        if widget.kind is WidgetKind.RADIO:
-            return gr.Radio(**common, choices=list(widget.choices))
-        multiselect = widget.kind is WidgetKind.MULTISELECT
-        return gr.Dropdown(**common, choices=list(widget.choices), multiselect=multiselect or None)
+        return _BUILDERS[widget.kind](widget, {**common, "value": widget.value, "info": widget.info or None})
 
     # The motion module
 
     def _build_module_buttons(self) -> None:
-        tooltips = ("Look for motion modules again", "Move to CPU", "Remove from memory")
-        names = ("refresh", "move_to_cpu", "unload")
-        self._refresh, self._to_cpu, self._unload = (
-            tool_button(sign, self._id(name), tooltip)
-            for sign, name, tooltip in zip(("🔄", "📤", "⏏️"), names, tooltips, strict=True)
-        )
+        for each in MODULE_BUTTONS:
+            classes = [f"{PREFIX}-tool"]
+            button = gr.Button(each.text, elem_id=self._id(each.name), elem_classes=classes, size="sm")
+            self.buttons[each.name] = unsaved(button)
 
     def _build_module_info(self) -> None:
         """The line below the list. The page's script clicks the hidden button on loading, and when the
@@ -141,16 +126,19 @@ class _Accordion:
         title = unsaved(gr.Textbox(visible=False, elem_id=self._id("checkpoint")))
         check = unsaved(gr.Button("Check", visible=False, elem_id=self._id("check")))
         model = self.components["model"]
-        describe = {"inputs": [model, title], "outputs": [info], "show_progress": "hidden"}
         script = with_script("animatediffWithCheckpoint")
-        model.change(self._describe, **describe, **script)
-        check.click(self._describe, **describe, **script)
-        listed = self._refresh.click(self._relist, inputs=[model], outputs=[model], show_progress="hidden")
-        listed.then(self._describe, **describe, **script)
-        self._to_cpu.click(self._move_to_cpu, **describe, **script)
-        self._unload.click(self._remove, **describe, **script)
 
-    def _relist(self, chosen: str | None) -> Any:
+        def describe_after(event: Callable[..., object], act: Callable[[str | None, str], str]) -> None:
+            event(act, inputs=[model, title], outputs=[info], show_progress="hidden", **script)
+
+        refresh = self.buttons["refresh"]
+        listed = refresh.click(self._relist, inputs=[model], outputs=[model], show_progress="hidden")
+        for event in (model.change, check.click, listed.then):
+            describe_after(event, self._describe)
+        describe_after(self.buttons["move_to_cpu"].click, self._move_to_cpu)
+        describe_after(self.buttons["unload"].click, self._unload)
+
+    def _relist(self, chosen: str | None) -> object:
         names = self.modules.names()
         return gr.update(choices=names, value=chosen if chosen in names else next(iter(names), None))
 
@@ -159,9 +147,8 @@ class _Accordion:
             listed, path = self.modules.find(name or None)
         except UserError as error:
             return warning_html(str(error))
-        return describe_module(
-            listed, path, chosen_base_model(checkpoint_title), self._place(listed)
-        ).to_html()
+        base_model = chosen_base_model(checkpoint_title)
+        return describe_module(listed, path, base_model, self._place(listed)).to_html()
 
     def _place(self, name: str) -> str:
         """Where the module is, if it is in memory."""
@@ -174,7 +161,7 @@ class _Accordion:
         self.modules.move_to_cpu()
         return self._describe(name, checkpoint_title)
 
-    def _remove(self, name: str | None, checkpoint_title: str) -> str:
+    def _unload(self, name: str | None, checkpoint_title: str) -> str:
         self.modules.unload()
         return self._describe(name, checkpoint_title)
 
@@ -184,63 +171,51 @@ class _Accordion:
         if "video_source" in NOT_YET:
             return
         button = unsaved(gr.UploadButton("Upload", file_types=["video", "image"], elem_id=self._id("upload")))
-        button.upload(
-            lambda upload: str(uploaded_path(upload) or ""),
-            inputs=[button],
-            outputs=[self.components["video_source"]],
-        )
+        button.upload(_path_text, inputs=[button], outputs=[self.components["video_source"]])
 
     def _build_actions(self) -> None:
         with gr.Row(elem_classes=[f"{PREFIX}-actions"]):
             preview = unsaved(gr.Button("Preview plan", size="sm", elem_id=self._id("preview")))
-            clear = unsaved(
-                gr.Button("Close preview", size="sm", visible=False, elem_id=self._id("preview_close"))
-            )
+            close = gr.Button("Close preview", size="sm", visible=False, elem_id=self._id("preview_close"))
         plan = unsaved(gr.HTML("", elem_id=self._id("plan")))
-        self._connect_preview(preview, clear, plan)
+        self._connect_preview(preview, unsaved(close), plan)
         self._build_reading_back()
 
-    def _connect_preview(self, preview: Any, clear: Any, plan: Any) -> None:
+    def _connect_preview(self, preview: gr.Button, close: gr.Button, plan: gr.HTML) -> None:
         """The page's script adds prompts and steps, which are the host's fields."""
         sent = [field for field in FIELDS if field.kind not in (Kind.IMAGE, Kind.PATH)]
         page = unsaved(gr.Textbox(visible=False, elem_id=self._id("page")))
+        components = [self.components[field.name] for field in sent]
 
-        def show(page_fields: str, *values: Any) -> tuple[str, Any]:
-            named = {field.name: value for field, value in zip(sent, values, strict=False)}
-            return self._preview(named, page_fields), gr.update(visible=True)
+        def show(page_fields: str, *values: object) -> tuple[str, object]:
+            return self._preview(sent, values, page_fields), gr.update(visible=True)
 
-        preview.click(
-            show,
-            inputs=[page, *(self.components[field.name] for field in sent)],
-            outputs=[plan, clear],
-            show_progress="hidden",
-            **with_script(f"(...values) => animatediffWithPrompts({self.tab!r}, values)"),
-        )
-        clear.click(lambda: ("", gr.update(visible=False)), outputs=[plan, clear], show_progress="hidden")
+        script = with_script(f"(...values) => animatediffWithPrompts({self.tab!r}, values)")
+        shown = [plan, close]
+        preview.click(show, inputs=[page, *components], outputs=shown, show_progress="hidden", **script)
+        close.click(lambda: ("", gr.update(visible=False)), outputs=shown, show_progress="hidden")
 
-    def _preview(self, values: Mapping[str, Any], page: str) -> str:
+    def _preview(self, fields: list[Field], values: tuple[object, ...], page: str) -> str:
+        named = {field.name: value for field, value in zip(fields, values, strict=False)}
+        model = named.get("model")
         try:
-            listed, path = self.modules.find(values.get("model"))
+            listed, path = self.modules.find(str(model) if model else None)
         except UserError as error:
             return warning_html(str(error))
-        info = describe_module(listed, path)
-        return preview_plan(values, info.spec, read_prompt_fields(page))
+        return preview_plan(named, describe_module(listed, path).spec, read_prompt_fields(page))
 
     def _build_reading_back(self) -> None:
         with gr.Accordion("Read settings from a video", open=False, elem_classes=[f"{PREFIX}-group"]):
-            note = (
-                "Drop a GIF, WEBP, MP4, WEBM, APNG or AVIF that was made here: prompt and settings come back."
-            )
-            unsaved(gr.HTML(f'<div class="{PREFIX}-note">{note}</div>'))
+            unsaved(gr.HTML(f'<div class="{PREFIX}-note">{READ_BACK_NOTE}</div>'))
             file = unsaved(gr.File(label="Video", elem_id=self._id("read_video")))
             status = unsaved(gr.HTML("", elem_id=self._id("read_status")))
             infotext = unsaved(gr.Textbox(visible=False, elem_id=self._id("read_infotext")))
-        file.upload(read_back, inputs=[file], outputs=[infotext, status], show_progress="hidden").then(
-            fn=None, inputs=[infotext], **with_script(f"(text) => animatediffPaste({self.tab!r}, text)")
-        )
+        read = file.upload(read_back, inputs=[file], outputs=[infotext, status], show_progress="hidden")
+        script = with_script(f"(text) => animatediffPaste({self.tab!r}, text)")
+        read.then(fn=None, inputs=[infotext], outputs=None, show_progress="hidden", **script)
 
 
-def read_back(upload: Any) -> tuple[str, str]:
+def read_back(upload: object) -> tuple[str, str]:
     """The infotext of an uploaded file, and what to say about it."""
     path = uploaded_path(upload)
     if path is None:
@@ -252,3 +227,34 @@ def read_back(upload: Any) -> tuple[str, str]:
     if not infotext:
         return "", warning_html(f"{path.name} holds no settings: choose a file that was saved with them.")
     return infotext, f'<div class="{PREFIX}-note">Read from {html.escape(path.name)}.</div>'
+
+
+def _path_text(upload: object) -> str:
+    return str(uploaded_path(upload) or "")
+
+
+Arguments = dict[str, object]
+
+
+def _build_number(widget: Widget, common: Arguments) -> Component:
+    number = gr.Number(**common, precision=0 if widget.is_whole else None, min_width=100)
+    if widget.zero_is_empty:
+        empty_at_zero(number)
+    return number
+
+
+def _build_slider(widget: Widget, common: Arguments) -> Component:
+    return gr.Slider(**common, minimum=widget.minimum, maximum=widget.maximum, step=widget.step)
+
+
+_BUILDERS: dict[WidgetKind, Callable[[Widget, Arguments], Component]] = {
+    WidgetKind.NUMBER: _build_number,
+    WidgetKind.SLIDER: _build_slider,
+    WidgetKind.TEXTBOX: lambda widget, common: gr.Textbox(**common, lines=1, max_lines=1),
+    WidgetKind.CHECKBOX: lambda widget, common: gr.Checkbox(**common),
+    WidgetKind.RADIO: lambda widget, common: gr.Radio(**common, choices=list(widget.choices)),
+    WidgetKind.DROPDOWN: lambda widget, common: gr.Dropdown(**common, choices=list(widget.choices)),
+    WidgetKind.MULTISELECT: lambda widget, common: gr.Dropdown(
+        **common, choices=list(widget.choices), multiselect=True
+    ),
+}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.fields import Value
 from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind
+
+from .widgets import IMG2IMG_ONLY
 
 LABEL = "[AnimateDiff] "
 
@@ -39,7 +40,7 @@ class Axis:
 
     @property
     def is_img2img_only(self) -> bool:
-        return self.field.name.startswith(("latent_", "last_frame"))
+        return self.field.name in IMG2IMG_ONLY
 
     @property
     def cost(self) -> float:
@@ -57,34 +58,6 @@ def build_axes(not_yet: Iterable[str] = NOT_YET) -> tuple[Axis, ...]:
     """An axis for every parameter that this host does not refuse; `enable` is every axis's premise."""
     refused = {"enable", *not_yet}
     return tuple(Axis(field) for field in FIELDS if field.name not in refused)
-
-
-def replaced_argument(arguments: Sequence[Any], name: str, value: Value) -> list[Any]:
-    """The script's arguments with another value: of the page's, in table order, or in a client's objects.
-
-    (Any: JSON and what widgets hold.)
-    """
-    if not arguments:
-        return [{name: value}]
-    first = arguments[0]
-    if isinstance(first, Mapping):
-        return [{**first, name: value}, *arguments[1:]]
-    index = [field.name for field in FIELDS].index(name)
-    if isinstance(first, (list, tuple)):
-        return [replaced_argument(first, name, value), *arguments[1:]]
-    values = [*arguments, *(None for _ in range(index + 1 - len(arguments)))]
-    values[index] = value
-    return values
-
-
-def is_enabled(arguments: Sequence[Any]) -> bool:
-    """Whether these arguments ask for an animation."""
-    if not arguments:
-        return False
-    first = arguments[0]
-    if isinstance(first, Mapping):
-        return first.get("enable") is True
-    return is_enabled(first) if isinstance(first, (list, tuple)) else first is True
 
 
 def _read_picture(text: str, field: Field) -> Value:

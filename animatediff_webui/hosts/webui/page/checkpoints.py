@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from modules import sd_models, shared
+from torch import nn
 
 from motion_module import BaseModel, MotionModuleError, detect_base_model
 
@@ -15,26 +17,17 @@ def chosen_base_model(title: str = "") -> BaseModel | None:
 
     Its file is asked before the loaded model: after a change, the page is ahead of loading.
     """
-    try:
-        from modules import sd_models, shared
-    except ImportError:
-        return None
-    name = title or getattr(shared.opts, "sd_model_checkpoint", None) or ""
-    found = sd_models.get_closet_checkpoint_match(name) if name else None
-    chosen = checkpoint_base_model(Path(found.filename)) if found is not None else None
+    name = title or shared.opts.sd_model_checkpoint or ""
+    match = sd_models.get_closet_checkpoint_match(name) if name else None
+    chosen = checkpoint_base_model(Path(match.filename)) if match is not None else None
     return chosen or _loaded_base_model()
 
 
 def _loaded_base_model() -> BaseModel | None:
-    """Of the model in memory; nothing is loaded to find out. (Any: the host's model.)"""
-    try:
-        from modules import sd_models
-    except ImportError:
-        return None
-    data = getattr(sd_models, "model_data", None)
-    model: Any = getattr(data, "sd_model", None)
+    """Of the model in memory; nothing is loaded to find out."""
+    model = sd_models.model_data.sd_model
     unet = getattr(getattr(model, "model", None), "diffusion_model", None)
-    if unet is None:
+    if not isinstance(unet, nn.Module):
         return None
     try:
         return detect_base_model(unet)

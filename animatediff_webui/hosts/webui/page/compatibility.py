@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import gradio as gr
+from gradio.blocks import BlockContext
+from gradio.components import Component
 
-# gradio's classes are built at run time, and the host changes them: Any.
-
+C = TypeVar("C", bound=Component)
 IS_GRADIO_3 = gr.__version__.startswith("3.")
 JS_ARGUMENT = "_js" if IS_GRADIO_3 else "js"
 
@@ -19,48 +20,31 @@ def with_script(javascript: str) -> dict[str, str]:
     return {JS_ARGUMENT: javascript}
 
 
-def tool_button(text: str, elem_id: str, tooltip: str) -> Any:
-    """A button as wide as its one sign; the host's own where there is one, which knows tooltips."""
-    try:
-        from modules.ui_components import ToolButton
-    except ImportError:
-        return unsaved(
-            gr.Button(text, elem_id=elem_id, elem_classes=["tool", "animatediff-tool"], min_width=40)
-        )
-    return unsaved(ToolButton(value=text, elem_id=elem_id, tooltip=tooltip))
-
-
-def row(**arguments: Any) -> Any:
+def row(elem_classes: list[str]) -> BlockContext:
     """A row; the host's own fits its forms."""
     try:
         from modules.ui_components import FormRow
     except ImportError:
-        return gr.Row(**arguments)
-    return FormRow(**arguments)
+        return gr.Row(elem_classes=elem_classes)
+    return FormRow(elem_classes=elem_classes)
 
 
-def image(**arguments: Any) -> Any:
+def image(**arguments: object) -> gr.Image:
     """A picture to upload."""
     source = {"source": "upload"} if IS_GRADIO_3 else {"sources": ["upload", "clipboard"]}
     return gr.Image(type="pil", **source, **arguments)
 
 
-def empty_at_zero(number: Any) -> Any:
-    """A number whose 0 is read as empty: gradio 3 shows empty ones as 0, and sends that."""
-    read = number.preprocess
-    number.preprocess = lambda payload: read(payload) or None
-    return number
-
-
-def unsaved(component: Any) -> Any:
+def unsaved(component: C) -> C:
     """A component that the host leaves out of ui-config.json."""
     component.do_not_save_to_config = True
     return component
 
 
-def uploaded_path(upload: Any) -> Path | None:
+def uploaded_path(upload: object) -> Path | None:
     """The file behind an upload: a path, an object with a name, or a list of either."""
     if isinstance(upload, Sequence) and not isinstance(upload, str):
-        upload = upload[0] if upload else None
+        uploads = cast("Sequence[object]", upload)
+        upload = uploads[0] if uploads else None
     name = getattr(upload, "name", upload)
     return Path(name) if isinstance(name, (str, Path)) and str(name) else None

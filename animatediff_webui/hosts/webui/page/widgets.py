@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import cast
 
 from animatediff_webui.core.fields import Value
 from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters, to_api
@@ -34,13 +34,15 @@ class WidgetKind(Enum):
 class Widget:
     """One parameter on the page. `choices` are texts: gradio and ui-config.json compare them as such.
 
-    `zero_is_empty`: gradio 3 shows 0 where a number is empty, so that 0 stands for the default.
+    `info` is a line below it, `tooltip` what else there is to know. `zero_is_empty`: gradio 3 shows 0 where a
+    number is empty, so that 0 stands for the default.
     """
 
     name: str
     kind: WidgetKind
     label: str
     info: str
+    tooltip: str
     value: Value | list[str]
     minimum: float | None = None
     maximum: float | None = None
@@ -107,6 +109,8 @@ LAYOUT: tuple[Group, ...] = (
     Group("Playing and file names", (("reverse", "request_id"), ("interp", "interp_x"))),
     Group("Video source", (("video_source",), ("video_path", "mask_path"))),
 )
+IMG2IMG_ONLY = frozenset(name for group in LAYOUT if group.img2img_only for name in group.names)
+"""Parameters that mean nothing in txt2img."""
 
 
 def build_widgets(
@@ -122,39 +126,47 @@ def build_widgets(
     return tuple(_build_widget(field, values[field.name], listed, field.name in refused) for field in FIELDS)
 
 
-def _build_widget(field: Field, value: Any, modules: list[str], refused: bool) -> Widget:
-    """`value` is the default as JSON has it, hence Any."""
+def _build_widget(field: Field, value: object, modules: list[str], refused: bool) -> Widget:
+    """`value` is the default as JSON has it."""
     kind = _widget_kind(field)
-    choices = tuple(modules) if field.kind is Kind.MODEL else tuple(str(choice) for choice in field.choices)
-    if kind is WidgetKind.MULTISELECT:
-        value = [str(each) for each in value] if isinstance(value, (list, tuple)) else []
-    elif field.kind is Kind.MODEL:
-        value = value or next(iter(modules), None)
-    elif kind is WidgetKind.TEXTBOX:
-        value = value or ""
-    number = kind in (WidgetKind.NUMBER, WidgetKind.SLIDER)
-    zero_is_empty = number and field.default is None
+    is_number = kind in (WidgetKind.NUMBER, WidgetKind.SLIDER)
+    zero_is_empty = is_number and field.default is None
     return Widget(
         field.name,
         kind,
         field.label,
         _info(field, refused, zero_is_empty),
-        value,
+        _shown_help(field.details, zero_is_empty),
+        _first_value(kind, field, value, modules),
         minimum=field.minimum if field.above is None else 0,
         maximum=field.maximum,
         step=1 if field.kind is Kind.INTEGER else 0.01,
-        choices=choices,
+        choices=tuple(modules if field.kind is Kind.MODEL else map(str, field.choices)),
         interactive=not refused,
         zero_is_empty=zero_is_empty,
     )
 
 
+def _first_value(kind: WidgetKind, field: Field, value: object, modules: list[str]) -> Value | list[str]:
+    """What the widget holds when the page is opened."""
+    if kind is WidgetKind.MULTISELECT:
+        chosen = cast("list[object]", value) if isinstance(value, list) else []
+        return [str(each) for each in chosen]
+    if field.kind is Kind.MODEL:
+        return str(value) if value else next(iter(modules), None)
+    return "" if kind is WidgetKind.TEXTBOX and not value else cast("Value", value)
+
+
 def _info(field: Field, refused: bool, zero_is_empty: bool) -> str:
-    """The short help below a widget; the motion module has a line of its own."""
+    """The line below a widget; the motion module has one of its own."""
     if field.kind is Kind.MODEL:
         return ""
-    text = field.help.replace("Empty:", "0:") if zero_is_empty else field.help
+    text = _shown_help(field.help, zero_is_empty)
     return f"{_LATER} {text}" if refused else text
+
+
+def _shown_help(text: str, zero_is_empty: bool) -> str:
+    return text.replace("Empty:", "0:") if zero_is_empty else text
 
 
 def _widget_kind(field: Field) -> WidgetKind:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Protocol, cast
+
+from modules import script_callbacks, scripts, shared
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.plan import DEFAULT_FPS
+from animatediff_webui.hosts.webui.answer import VIDEO_ATTRIBUTE
+from animatediff_webui.hosts.webui.arguments import is_enabled, with_value
+from animatediff_webui.hosts.webui.host_types import GridCells, Request
 from animatediff_webui.media import MediaError
 
 from .animated_grid import Cell, write_grid
-from .axes import LABEL, Axis, build_axes, is_enabled, replaced_argument
+from .axes import LABEL, Axis, build_axes
 
 logger = logging.getLogger(__name__)
 TITLE = "animatediff"
-VIDEO_ATTRIBUTE = "animatediff_video"
-"""Where a picture names the file it is the first frame of."""
 
-# The host's modules and requests cannot be imported where types are checked: Any.
+
+class AxisOption(Protocol):
+    """An axis in the host's list."""
+
+    label: str
+
+
+class XyzModule(Protocol):
+    """The host's script `xyz_grid.py`; it has a kind of axes of its own for img2img."""
+
+    axis_options: list[AxisOption]
+    AxisOption: Callable[..., AxisOption]
+    AxisOptionImg2Img: Callable[..., AxisOption]
 
 
 def register_axes() -> None:
@@ -28,8 +42,6 @@ def register_axes() -> None:
 
     The host forgets callbacks before each start, so that there is one for grids as well.
     """
-    from modules import script_callbacks
-
     script_callbacks.on_image_grid(on_image_grid)
     module = _xyz_module()
     if module is None:
@@ -39,7 +51,7 @@ def register_axes() -> None:
     options.extend(_axis_option(module, axis) for axis in build_axes())
 
 
-def on_image_grid(parameters: Any) -> None:
+def on_image_grid(parameters: GridCells) -> None:
     """Write an animated grid beside one whose cells are animations' first frames."""
     cells = [Cell(image, getattr(image, VIDEO_ATTRIBUTE, None)) for image in parameters.imgs]
     if not any(cell.video for cell in cells):
@@ -51,43 +63,40 @@ def on_image_grid(parameters: Any) -> None:
         logger.warning("AnimateDiff: the animated grid was not written: %s", error)
 
 
-def _xyz_module() -> ModuleType | None:
-    from modules import scripts
-
+def _xyz_module() -> XyzModule | None:
     for data in scripts.scripts_data:
         if Path(data.path).name == "xyz_grid.py" and hasattr(data.module, "axis_options"):
-            return data.module
+            return cast("XyzModule", data.module)
     return None
 
 
-def _axis_option(module: Any, axis: Axis) -> Any:
-    kind = module.AxisOptionImg2Img if axis.is_img2img_only else module.AxisOption
-    choices = (lambda: list(axis.choices)) if axis.choices else None
-
-    def apply(p: Any, value: Any, values: Sequence[Any]) -> None:
-        script = _script_of(p)
-        start, end = script.args_from, script.args_to
+def _axis_option(module: XyzModule, axis: Axis) -> AxisOption:
+    def apply(p: Request, value: str | float, values: Sequence[str | float]) -> None:
+        start, end = _argument_range(p)
         everything = list(p.script_args)
-        ours = replaced_argument(everything[start:end], axis.field.name, axis.read(value))
+        ours = with_value(everything[start:end], axis.field.name, axis.read(value))
         p.script_args = [*everything[:start], *ours, *everything[end:]]
 
-    def confirm(p: Any, values: Sequence[Any]) -> None:
-        script = _script_of(p)
-        if not is_enabled(p.script_args[script.args_from : script.args_to]):
+    def confirm(p: Request, values: Sequence[str | float]) -> None:
+        start, end = _argument_range(p)
+        if not is_enabled(p.script_args[start:end]):
             raise ParameterError(
                 f"{axis.label} is an axis, but AnimateDiff is off: enable it in its accordion."
             )
         for value in values:
             axis.read(value)
 
+    kind = module.AxisOptionImg2Img if axis.is_img2img_only else module.AxisOption
+    choices = (lambda: list(axis.choices)) if axis.choices else None
     return kind(axis.label, axis.type, apply, confirm=confirm, cost=axis.cost, choices=choices)
 
 
-def _script_of(p: Any) -> Any:
-    return next(script for script in p.scripts.alwayson_scripts if script.title().lower() == TITLE)
+def _argument_range(p: Request) -> tuple[int, int]:
+    """Where our script's arguments begin and end among the request's."""
+    everyone = p.scripts.alwayson_scripts if p.scripts is not None else ()
+    script = next(script for script in everyone if script.title().lower() == TITLE)
+    return script.args_from, script.args_to
 
 
 def _grid_folder() -> Path:
-    from modules import shared
-
     return Path(shared.opts.outdir_grids or shared.opts.outdir_txt2img_grids)

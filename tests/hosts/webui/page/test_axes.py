@@ -1,15 +1,8 @@
 import pytest
 from PIL import Image
 
-from animatediff_webui.core.parameters import (
-    FIELDS,
-    NOT_YET,
-    ParameterError,
-    Parameters,
-    parse_parameters,
-    to_api,
-)
-from animatediff_webui.hosts.webui.page.axes import build_axes, is_enabled, replaced_argument
+from animatediff_webui.core.parameters import FIELDS, NOT_YET, ParameterError
+from animatediff_webui.hosts.webui.page.axes import build_axes
 
 AXES = {axis.field.name: axis for axis in build_axes()}
 
@@ -42,30 +35,7 @@ def test_last_frame_axis_reads_picture_files(tmp_path):
         AXES["last_frame"].read(str(tmp_path / "none.png"))
 
 
-def test_axis_replaces_one_value_of_the_page():
-    arguments = list(to_api(parse_parameters({"enable": True})).values())
-    changed = replaced_argument(arguments, "overlap", 3)
-    assert parse_parameters(changed) == parse_parameters({"enable": True, "overlap": 3})
-    assert parse_parameters(arguments).context.overlap == Parameters().context.overlap
-
-
-@pytest.mark.parametrize("arguments", [[{"enable": True}], [[True]], [True]])
-def test_axis_replaces_one_value_of_a_client(arguments):
-    changed = replaced_argument(arguments, "overlap", 3)
-    raw = changed[0] if isinstance(changed[0], (dict, list)) else changed
-    assert parse_parameters(raw).context.overlap == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ([True, None], True),
-        ([False], False),
-        ([], False),
-        ([{"enable": True}], True),
-        ([{}], False),
-        ([[True]], True),
-    ],
-)
-def test_arguments_tell_whether_animations_are_on(arguments, expected):
-    assert is_enabled(arguments) is expected
+def test_axes_of_the_first_and_last_frame_are_img2imgs_alone():
+    only = {name for name, axis in AXES.items() if axis.is_img2img_only}
+    powers = {"latent_power", "latent_scale", "latent_power_last", "latent_scale_last"}
+    assert only == {*powers, "last_frame"}

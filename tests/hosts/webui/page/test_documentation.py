@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from animatediff_webui.core.parameters import FIELDS, Field, to_json
-from animatediff_webui.hosts.webui.page.settings import OPTIONS
+from animatediff_webui.hosts.webui.settings import SETTINGS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "webui.md").read_text("utf-8")
 
@@ -31,4 +31,4 @@ def test_documentation_has_the_table_of_parameters_as_the_code_has_it():
 
 
 def test_documentation_names_every_setting():
-    assert [option.label for option in OPTIONS if option.label not in PAGE] == []
+    assert [setting.label for setting in SETTINGS if setting.label not in PAGE] == []

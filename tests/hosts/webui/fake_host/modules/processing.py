@@ -92,6 +92,9 @@ class StableDiffusionProcessing:
     def parse_extra_network_prompts(self):
         self.prompts, self.extra_network_data = extra_networks.parse_prompts(self.prompts)
 
+    def close(self):
+        self.sampler = self.c = self.uc = None
+
     def save_samples(self):
         return opts.samples_save and not self.do_not_save_samples
 

@@ -1,6 +1,8 @@
 import sys
 
 AlwaysVisible = object()
+current_basedir = ""
+scripts_data = []
 
 
 class Script:
@@ -54,6 +56,10 @@ class ScriptRunner:
 
     def run(self, p, *args):
         return None
+
+
+def basedir():
+    return current_basedir
 
 
 scripts_img2img = None

@@ -24,6 +24,9 @@ class Options:
             "return_mask": False,
             "samples_save": True,
             "show_progress_type": "Approx NN",
+            "outdir_grids": "",
+            "outdir_txt2img_grids": "",
+            "sd_model_checkpoint": None,
         }
 
     def __getattr__(self, item):

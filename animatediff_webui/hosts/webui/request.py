@@ -1,0 +1,129 @@
+"""A request before the host begins with it: what it asks for, and how it becomes one for clips."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modules import devices, shared
+
+from animatediff_webui.core.infotext import KEY, NOTE_KEY, format_value
+from animatediff_webui.core.parameters import Parameters, refuse_unsupported
+from animatediff_webui.core.plan import Plan, build_plan
+from animatediff_webui.session import Session
+from motion_module import MotionModule
+
+from .host_types import ImageRequest, Request, Texts, is_image_request
+from .motion_modules import ModuleLibrary
+from .patches import replaced, wrapped
+from .settings import Settings
+from .start import MASKS_ATTRIBUTE, init_with_masks
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that was read and checked: what its clips have in common.
+
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source_frames` are the
+    pictures that img2img was given, where they are several: each is a frame.
+    """
+
+    parameters: Parameters
+    settings: Settings
+    module: MotionModule
+    infotext: str
+    source_frames: int | None
+    plan: Plan
+
+    def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
+        """The plan of a clip with these prompts. Raises the user's errors."""
+        return build_plan(
+            self.parameters,
+            module=self.module.spec,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            source_frames=self.source_frames,
+        )
+
+
+def prepare(p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> Prepared:
+    """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
+    refuse_unsupported(parameters, "the WebUI")
+    module = modules.load(parameters.model, devices.dtype_unet)
+    value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
+    num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
+    source_frames = num_pictures if num_pictures > 1 else None
+    plan = build_plan(parameters, module=module.spec, source_frames=source_frames)
+    Session(plan, p.steps, seed=0).check_output(Path(p.outpath_samples))
+    return Prepared(parameters, settings, module, value, source_frames, plan)
+
+
+@contextmanager
+def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
+    """Inside, a batch of the request is one clip, and each picture that was asked for is a batch."""
+    num_frames = prepared.plan.num_frames
+    with ExitStack() as stack:
+        for name, value in _clip_fields(p, prepared, num_frames).items():
+            stack.enter_context(replaced(p, name, value))
+        if is_image_request(p) and prepared.source_frames is not None:
+            _enter_pictures(stack, p, num_frames)
+        yield
+
+
+def notes_for_user(prepared: Prepared) -> list[str]:
+    """What the user should know before sampling."""
+    return [*prepared.plan.notes, *_schedule_notes()]
+
+
+def write_record(p: Request, prepared: Prepared) -> None:
+    """Tell the infotexts of all pictures what makes them."""
+    p.extra_generation_params[KEY] = prepared.infotext
+
+
+def forget_record(p: Request) -> None:
+    """Take out what a run has told the infotexts: the cells of a grid share one dict."""
+    for key in (KEY, NOTE_KEY):
+        p.extra_generation_params.pop(key, None)
+
+
+def _clip_fields(p: Request, prepared: Prepared, num_frames: int) -> dict[str, object]:
+    """The request's fields that are others for clips."""
+    fields: dict[str, object] = {
+        "batch_size": num_frames,
+        "n_iter": p.n_iter * p.batch_size,
+        "do_not_save_grid": True,
+        "do_not_save_samples": p.do_not_save_samples or prepared.settings.frames_beside_video,
+    }
+    prompts: dict[str, Texts] = {"prompt": p.prompt, "negative_prompt": p.negative_prompt}
+    for name, texts in prompts.items():
+        if isinstance(texts, list):
+            fields["n_iter"] = len(texts)
+            fields[name] = [text for text in texts for _ in range(num_frames)]
+    if isinstance(p.seed, list):
+        fields["seed"] = [int(seed) + frame for seed in p.seed for frame in range(num_frames)]
+    return fields
+
+
+def _enter_pictures(stack: ExitStack, p: ImageRequest, num_frames: int) -> None:
+    """Of several pictures, each is a frame, and so is each of their masks."""
+    stack.enter_context(replaced(p, "init_images", p.init_images[:num_frames]))
+    masks = getattr(p, MASKS_ATTRIBUTE, None)
+    if masks:
+        stack.enter_context(wrapped(p, "init", lambda original: init_with_masks(p, masks)))
+
+
+def _schedule_notes() -> list[str]:
+    """The user's own changes of the schedule stay; the motion module may not be trained for them."""
+    changes: list[str] = []
+    schedule: object = getattr(shared.opts, "sd_noise_schedule", "Default")
+    if schedule != "Default":
+        changes.append(f'the noise schedule "{schedule}"')
+    if getattr(shared.opts, "use_downcasted_alpha_bar", False):
+        changes.append("downcast alphas")
+    return [
+        f"Settings ask for {change}, which this motion module was not trained with: if the colours are "
+        "wrong, switch it off."
+        for change in changes
+    ]

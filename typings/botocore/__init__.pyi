@@ -1,0 +1,1 @@
+"""What uploads use of botocore."""

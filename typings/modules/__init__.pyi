@@ -1,0 +1,1 @@
+"""What the extension uses of a WebUI's own modules, which exist only inside one; tests know the real ones."""

@@ -1,0 +1,3 @@
+from animatediff_webui.hosts.webui.host_types import Extension
+
+def active() -> list[Extension]: ...

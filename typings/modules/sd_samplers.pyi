@@ -1,0 +1,3 @@
+from animatediff_webui.hosts.webui.host_types import Sampler, SdModel
+
+def create_sampler(name: str, model: SdModel) -> Sampler: ...

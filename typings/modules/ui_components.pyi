@@ -1,0 +1,3 @@
+import gradio
+
+class FormRow(gradio.Row): ...

@@ -10,6 +10,20 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--hostile-minutes", type=float, default=3.0, metavar="M",
+        help="how long the slow tests of tests/hostile may take together (default: %(default)s)",
+    )  # fmt: skip
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The figures that tests recorded."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, figure in report.user_properties:
+            terminalreporter.write_line(f"{name}: {figure}")
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
     from tests.hosts.diffusers.stand_in import write_checkpoint

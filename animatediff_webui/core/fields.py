@@ -162,10 +162,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def shown_key(key: str) -> str:
-    """A parameter's name for a message: cut, and without what no UTF-8 can say, such as half a character."""
-    text = key if len(key) <= 80 else key[:77] + "..."
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def shown_text(text: str) -> str:
+    """`text` for a message, unquoted: cut, on one line, without what no UTF-8 can say (half characters)."""
+    line = " ".join(text[:100].split())
+    short = line if len(line) <= 80 and len(text) <= 100 else line[:77] + "..."
+    return short.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+shown_key = shown_text
 
 
 def _number(text: str) -> int | float | str:

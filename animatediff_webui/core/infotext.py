@@ -29,7 +29,7 @@ NOTE_KEY = "AnimateDiff note"
 """What happened on the way, such as an interruption."""
 HASH_KEY = "model_hash"
 _OLD_HASH_KEY = "mm_hash"
-_OLD_PAIR = re.compile(r"\s*(\w+):\s*(.*?)(?=,\s*\w+:\s|$)", re.S)
+_OLD_KEY = re.compile(r"\s*(\w+):(?:\s+|$)")
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,11 @@ def parse_value(text: str) -> AnimationInfo:
         values = cast("dict[str, object]", raw)
         known = {key: value for key, value in values.items() if _is_readable(key)}
         parameters = parse_parameters(known)
-    except json.JSONDecodeError as error:
-        raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
     except ParameterError as error:
         raise InfotextError(f"The {KEY} field of the infotext cannot be read: {error}") from error
+    # ValueError: no JSON, or a number of thousands of digits; RecursionError: brackets without end.
+    except (ValueError, RecursionError) as error:
+        raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
     hashes = [str(values[key]) for key in (HASH_KEY, _OLD_HASH_KEY) if values.get(key) is not None]
     unknown = tuple(key for key in values if key not in known and key not in (HASH_KEY, _OLD_HASH_KEY))
     return AnimationInfo(parameters, hashes[0] if hashes else None, unknown)
@@ -100,5 +101,15 @@ def _is_readable(name: str) -> bool:
 
 def _older_values(text: str) -> Mapping[str, Value]:
     """The values of `enable: True, model: a.ckpt, ...`, as other versions of the extension wrote them."""
-    pairs: list[tuple[str, str]] = _OLD_PAIR.findall(text)
-    return {key: FIELD_BY_NAME[key].read_text(value) if _is_readable(key) else value for key, value in pairs}
+    pairs: list[tuple[str, list[str]]] = []
+    for part in text.split(","):
+        match = _OLD_KEY.match(part)
+        if match:
+            pairs.append((match[1], [part[match.end() :]]))
+        elif pairs:  # a comma inside a value
+            pairs[-1][1].append(part)
+    return {key: _read_older(key, ",".join(parts)) for key, parts in pairs}
+
+
+def _read_older(key: str, text: str) -> Value:
+    return FIELD_BY_NAME[key].read_text(text) if _is_readable(key) else text

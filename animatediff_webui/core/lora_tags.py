@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import LoraTagError
+from .fields import shown, shown_text
 
 _TAG = re.compile(r"<(?:lora|lyco):(?P<name>[^:<>]+)(?P<numbers>(?::[^<>]*)?)>", re.IGNORECASE)
 _POSITIONS = ("te", "unet", "dyn")
@@ -63,7 +64,8 @@ def _read_tag(match: re.Match[str]) -> LoraTag:
         strength = math.nan
     if not math.isfinite(strength):
         raise LoraTagError(
-            f"{match[0]} has the strength {text!r}, but it must be a number: write <lora:{_name(match)}:0.8>."
+            f"{shown_text(match[0])} has the strength {shown(text)}, but it must be a number: write "
+            f"<lora:{shown_text(_name(match))}:0.8>."
         )
     return LoraTag(_name(match), strength, match[0])
 

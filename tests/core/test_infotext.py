@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -109,3 +111,30 @@ def test_a_note_stands_behind_the_fields_and_leaves_them_as_they_are():
     noted = add_note(text, "interrupted after 3 frames")
     assert webui_fields(noted) == {**webui_fields(text), "AnimateDiff note": "interrupted after 3 frames"}
     assert add_note("", "interrupted after 3 frames") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"fps": ' + "1" * 5000 + "}", '{"a":' * 100_000, '{"a": ' + "[" * 100_000, '{"fps": 1e400}'],
+    ids=["digits", "braces", "brackets", "infinite"],
+)
+def test_parse_value_of_what_no_host_wrote_is_refused_in_words(text: str):
+    with pytest.raises(InfotextError, match="AnimateDiff field") as refused:
+        parse_value(text)
+    assert len(str(refused.value).encode()) < 500
+
+
+@pytest.mark.parametrize("shape", ["a", " ", "\n", ",", ", ", "a: ", "a: b, ", ",b", ":", "{"])
+def test_parse_value_of_a_long_text_takes_time_by_its_length(shape: str):
+    """By its square it would be minutes."""
+    started = time.process_time()
+    with suppress(InfotextError):
+        parse_value(shape * (200_000 // len(shape)))
+    assert time.process_time() - started < 5
+
+
+def test_parse_value_keeps_commas_inside_older_values():
+    text = "enable: True, model: a, b.ckpt, format: ['GIF', 'PNG'], reverse: [0, 1], mm_hash: 9f2a"
+    info = parse_value(text)
+    assert (info.parameters.model, info.parameters.output.reverse) == ("a, b.ckpt", (0, 1))
+    assert info.model_hash == "9f2a"

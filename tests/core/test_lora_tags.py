@@ -40,6 +40,18 @@ def test_a_strength_that_is_no_number_is_refused_in_a_sentence(strength: str):
 
 
 @pytest.mark.parametrize(
+    "tag",
+    ["<lora:\ud800:x>", "<lora:a\nb:x>", f"<lora:{'n' * 10**6}:x>", f"<lora:a:{'9' * 10**6}x>"],
+    ids=["half a character", "two lines", "long name", "long number"],
+)
+def test_the_refusal_of_a_tag_is_one_line_that_can_be_sent(tag: str):
+    with pytest.raises(LoraTagError) as refused:
+        find_lora_tags(tag)
+    assert len(str(refused.value).encode()) < 500
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     "text", ["", "<lora:>", "<lora:a", "lora:a:1>", "<lora:a:<b>", "<hypernet:a:1>", "<>"]
 )
 def test_what_is_no_tag_stays_text(text: str):

@@ -96,7 +96,8 @@ def _environment(python: Path, *packages: Path) -> dict[str, str]:
         "PATH": paths,
         "PYTHONPATH": modules,
         "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1",
-        # One thread is fastest for models this small, and spinning ones make a busy machine four times slower.
+        # One thread is fastest for models this small, and spinning ones make a busy machine four times
+        # slower.
         "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
     }

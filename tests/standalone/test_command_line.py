@@ -30,8 +30,10 @@ def written(folder: Path, suffix: str) -> Path:
 
 
 def test_options_hold_every_animation_parameter_but_those_of_the_page():
-    options = {action.dest for action in build_parser("generate")._actions}
-    assert {field.name for field in FIELDS} - options <= {"enable"}
+    actions = build_parser("generate")._actions
+    flags = {flag for action in actions for flag in action.option_strings}
+    expected = {"--" + field.name.replace("_", "-") for field in FIELDS}
+    assert expected - flags == {"--enable"}
 
 
 def test_generate_writes_gif_and_mp4_and_says_what_they_hold(models, tmp_path, capsys):

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animatediff_webui.core.errors import UserError
-from motion_module.checkpoints import read_checkpoint
-from motion_module.errors import MotionModuleError
-from motion_module.names import NAMINGS
-from motion_module.other_kinds import OTHER_KINDS
+from motion_module import MotionModuleError, read_shapes
+from motion_module.kinds import UNKNOWN, detect_kind
 
 from .files import existing_file, one_line
 
@@ -33,11 +31,9 @@ class WeightsFile:
 
     def explain(self, wanted: str) -> str:
         """Why the file is not what was wanted, in one sentence: what it is, and where it belongs."""
-        if any(naming.match(key) for naming in NAMINGS for key in self.shapes):
-            return f"{self.name} is not {wanted} but a motion module: choose it as the motion module."
-        for kind in OTHER_KINDS:
-            if kind.owns(self.shapes) and kind.name != wanted:
-                return f"{self.name} is not {wanted} but {kind.name}: {kind.advice}."
+        kind = detect_kind(self.shapes)
+        if kind is not UNKNOWN and kind.title != wanted:
+            return f"{self.name} is not {wanted} but {kind.title}: {kind.advice}."
         return f"{self.name} is not {wanted}: its {len(self.shapes)} tensors are named otherwise."
 
 
@@ -45,19 +41,6 @@ def read_weights_file(path: Path, what: str) -> WeightsFile:
     """The names and shapes in a file. UserError, which calls it `what`, where it cannot be read."""
     existing_file(path, what)
     try:
-        if path.suffix.lower() == ".safetensors":
-            return WeightsFile(path.name, _safetensors_shapes(path))
-        tensors = read_checkpoint(path).tensors
-    except (MotionModuleError, OSError, RecursionError) as error:
+        return WeightsFile(path.name, read_shapes(path).shapes)
+    except (MotionModuleError, OSError) as error:
         raise UserError(f"The {what} {path.name} cannot be read: {one_line(error)}") from error
-    return WeightsFile(path.name, {key: tuple(tensor.shape) for key, tensor in tensors.items()})
-
-
-def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"{path.name} is damaged ({error}): get the complete file.") from error

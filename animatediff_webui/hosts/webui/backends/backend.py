@@ -1,5 +1,8 @@
 """Forge: a backend of its own, whose one schedule is the model's `predictor`."""
 
+# pyright: basic
+# The forks' own modules have no types that could be checked.
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -48,7 +51,10 @@ class DiffusionEngine(ForgeModel, Protocol):
 
 
 def adapt(model: object) -> ForgeBackend | None:
-    """The adapter, if it is a model of this kind. Raises MotionModuleError where its UNet cannot be animated."""
+    """The adapter, if it is a model of this kind.
+
+    Raises MotionModuleError where its UNet cannot be animated.
+    """
     real = find_real_model(model)
     if real is None or not hasattr(real, "predictor"):
         return None

@@ -4,6 +4,9 @@ The schedule is in two places: samplers are made from the shell's, and the model
 timesteps by its own.
 """
 
+# pyright: basic
+# The forks' own modules have no types that could be checked.
+
 from __future__ import annotations
 
 import importlib

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.core.plan import DEFAULT_FPS, DEFAULT_CONTEXT_LENGTH
+from animatediff_webui.core.plan import DEFAULT_CONTEXT_LENGTH, DEFAULT_FPS
 
 from .widgets import PREFIX, Widget
 

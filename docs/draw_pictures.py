@@ -8,8 +8,8 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -17,8 +17,12 @@ from demo_model.evaluation.sheets import draw_sheet
 from standalone import Animator
 from standalone.plan_picture import draw_plan
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from animatediff_webui.hosts.diffusers.settings import ClipKeywords
+
 IMAGES = Path(__file__).resolve().parent / "images"
-STATIC = {"context_scheduler": "standard static", "closed_loop": "N"}
 TRAVEL = "0: a red circle on a white background\n8: a blue circle on a white background"
 TURN = "0: a red circle moving right on a blue background\n16: a red circle moving left on a blue background"
 HELLO = (
@@ -27,11 +31,8 @@ HELLO = (
 )
 STAR, HEART = "a yellow star standing still on a purple background", "a white heart moving right over red"
 
-# The animation's settings by API name: whatever type each has.
-Frames = Callable[..., list[Image.Image]]
 
-
-def draw_windows(animator: Animator, _frames: Frames) -> Image.Image:
+def draw_windows(animator: Animator) -> Image.Image:
     plans = [
         draw_plan(animator.plan(STAR, video_length=64, closed_loop="N", context_scheduler=name), 3)
         for name in ("uniform", "standard static")
@@ -42,39 +43,38 @@ def draw_windows(animator: Animator, _frames: Frames) -> Image.Image:
     return picture
 
 
-def draw_loop(_animator: Animator, frames: Frames) -> Image.Image:
+def draw_loop(animator: Animator) -> Image.Image:
     rows = []
     for mode in ("N", "Seamless"):
-        clip = frames(TRAVEL, seed=4, video_length=16, closed_loop=mode)
+        clip = _frames(animator, TRAVEL, seed=4, video_length=16, closed_loop=mode)
         rows.append((f"{mode}: frames 12 to 15, then 0 to 3", [*clip[12:], *clip[:4]]))
     return draw_sheet(rows)
 
 
-def draw_travel(_animator: Animator, frames: Frames) -> Image.Image:
-    return draw_sheet([("every second frame", frames(TRAVEL, seed=1, closed_loop="N")[::2])])
+def draw_travel(animator: Animator) -> Image.Image:
+    return draw_sheet([("every second frame", _frames(animator, TRAVEL, seed=1, closed_loop="N")[::2])])
 
 
-def draw_turn(_animator: Animator, frames: Frames) -> Image.Image:
-    clip = frames(TURN, seed=1, video_length=32, prompt_easing="hold", **STATIC)
+def draw_turn(animator: Animator) -> Image.Image:
+    clip = _static_frames(animator, TURN, seed=1, video_length=32, prompt_easing="hold")
     return draw_sheet([("every fourth frame", clip[::4])])
 
 
-def draw_freeinit(_animator: Animator, frames: Frames) -> Image.Image:
+def draw_freeinit(animator: Animator) -> Image.Image:
     return draw_sheet(
         [
-            ("without FreeInit", frames(HEART, seed=2)[::2]),
-            ("with FreeInit", frames(HEART, seed=2, freeinit_enable=True)[::2]),
+            ("without FreeInit", _frames(animator, HEART, seed=2)[::2]),
+            ("with FreeInit", _frames(animator, HEART, seed=2, freeinit_enable=True)[::2]),
         ]
     )
 
 
-def draw_freenoise(_animator: Animator, frames: Frames) -> Image.Image:
-    return draw_sheet(
-        [
-            ("without FreeNoise", frames(STAR, seed=5, video_length=64, freenoise=False, **STATIC)[::8]),
-            ("with FreeNoise", frames(STAR, seed=5, video_length=64, **STATIC)[::8]),
-        ]
-    )
+def draw_freenoise(animator: Animator) -> Image.Image:
+    rows = []
+    for words, is_on in (("without", False), ("with", True)):
+        clip = _static_frames(animator, STAR, seed=5, video_length=64, freenoise=is_on)
+        rows.append((f"{words} FreeNoise", clip[::8]))
+    return draw_sheet(rows)
 
 
 PICTURES = {
@@ -89,22 +89,27 @@ PICTURES = {
 
 def main(names: list[str]) -> None:
     animator = Animator()
+    for name, draw in PICTURES.items():
+        if not names or name in names:
+            path = IMAGES / f"animation-{name}.png"
+            draw(animator).save(path, optimize=True)
+            print(path, flush=True)
+    if not names or "hello" in names:
+        clip = animator.generate(HELLO, seed=7, video_length=48, closed_loop="Seamless", format=["GIF"])
+        with tempfile.TemporaryDirectory() as folder:
+            (file,) = clip.save(folder)
+            shutil.move(file.path, IMAGES / "hello.gif")
+        print(IMAGES / "hello.gif")
 
-    def frames(prompt: str, **settings: object) -> list[Image.Image]:
-        return list(animator.generate(prompt, **settings).frames())  # pyright: ignore[reportArgumentType]
 
-    with quiet_libraries():
-        for name, draw in PICTURES.items():
-            if not names or name in names:
-                path = IMAGES / f"animation-{name}.png"
-                draw(animator, frames).save(path, optimize=True)
-                print(path, flush=True)
-        if not names or "hello" in names:
-            clip = animator.generate(HELLO, seed=7, video_length=48, closed_loop="Seamless", format=["GIF"])
-            with tempfile.TemporaryDirectory() as folder:
-                (file,) = clip.save(folder)
-                shutil.move(file.path, IMAGES / "hello.gif")
-            print(IMAGES / "hello.gif")
+def _static_frames(animator: Animator, prompt: str, **settings: Unpack[ClipKeywords]) -> list[Image.Image]:
+    """With windows that stay where they are, and do not wrap round the end."""
+    settings.update(context_scheduler="standard static", closed_loop="N")
+    return _frames(animator, prompt, **settings)
+
+
+def _frames(animator: Animator, prompt: str, **settings: Unpack[ClipKeywords]) -> list[Image.Image]:
+    return list(animator.generate(prompt, **settings).frames())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
@@ -20,6 +20,7 @@ from .options import ANIMATION_FIELDS, build_parser, read_command, read_prompt, 
 from .streams import forgiving_streams
 
 if TYPE_CHECKING:
+    from animatediff_webui.hosts.diffusers.image_settings import ImageKeywords
     from animatediff_webui.hosts.diffusers.settings import ClipKeywords
     from animatediff_webui.session import Session
     from standalone.animator import Animator
@@ -77,7 +78,7 @@ def _plan(options: Namespace, _interruption: Interruption) -> int:
     prompt, settings = read_prompt(options.prompt), _settings(options)
     animator = _animator(options)
     plan = animator.plan(prompt, **settings)
-    image = animator.image_settings(**said_values(options, IMAGE_FIELDS))
+    image = animator.image_settings(**_image_settings(options))
     write_plan(plan, image.steps, animator.estimate(plan, image), Path(options.output))
     return SUCCESS
 
@@ -88,7 +89,7 @@ def _generate(options: Namespace, interruption: Interruption) -> int:
 
     prompt, settings = read_prompt(options.prompt), _settings(options)
     folder, animator = _folder(options.output), _animator(options)
-    size = animator.frame_size(animator.image_settings(**said_values(options, IMAGE_FIELDS)))
+    size = animator.frame_size(animator.image_settings(**_image_settings(options)))
     with shown_progress(folder, is_quiet=options.quiet) as (progress, preview):
 
         def start(session: Session) -> None:
@@ -137,6 +138,10 @@ def _animator(options: Namespace) -> Animator:
 def _settings(options: Namespace) -> ClipKeywords:
     """What was said of the picture and the animation."""
     return cast("ClipKeywords", said_values(options, (*IMAGE_FIELDS, *ANIMATION_FIELDS)))
+
+
+def _image_settings(options: Namespace) -> ImageKeywords:
+    return cast("ImageKeywords", said_values(options, IMAGE_FIELDS))
 
 
 def _folder(output: str) -> Path:

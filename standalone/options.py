@@ -1,4 +1,4 @@
-"""The command line's options: rows of the tables of the animation, the picture and the models, and a few more.
+"""The command line's options: rows of the tables of animation, picture and models, and a few more.
 
 argparse, because it is maintained with Python itself, groups options as the tables do, and exits with 2 for
 the user's errors by itself; another library would add a dependency to read tables that are already there.
@@ -32,7 +32,10 @@ _EXAMPLES = """examples:
   python3 standalone plan "a red circle" --video-length 64
   python3 standalone evaluate
 A prompt of "-" is read from standard input."""
-_METAVARS = {Kind.INTEGER: "N", Kind.NUMBER: "X", Kind.IMAGE: "FILE", Kind.CHOICE: "NAME", Kind.CHOICES: "LIST"}
+_METAVARS = {
+    Kind.INTEGER: "N", Kind.NUMBER: "X", Kind.PATH: "PATH", Kind.IMAGE: "FILE", Kind.CHOICE: "NAME",
+    Kind.CHOICES: "LIST",
+}  # fmt: skip
 _FREEU_SCALES = ("S1", "S2", "B1", "B2")
 
 # What is in no table: the options' names, and what argparse is told of them.
@@ -133,7 +136,7 @@ class _Groups:
                     *names, dest=field.name, help=words, action=BooleanOptionalAction, default=None
                 )
             else:
-                metavar = _METAVARS.get(field.kind, "PATH" if field.kind is Kind.PATH else "TEXT")
+                metavar = _METAVARS.get(field.kind, "TEXT")
                 group.add_argument(*names, dest=field.name, help=words, metavar=metavar)
 
     def add_options(self, name: str, options: Mapping[tuple[str, ...], Mapping[str, object]]) -> None:

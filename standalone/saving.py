@@ -27,15 +27,16 @@ def check_output(session: Session, folder: Path, size: tuple[int, int]) -> None:
     free = _free(folder)
     if free < frame:
         raise MediaError(
-            f"There are {_bytes(free)} left in {folder}, less than one frame takes ({_bytes(frame)}): make room, "
-            "or choose another folder."
+            f"There are {_bytes(free)} left in {folder}, less than one frame takes ({_bytes(frame)}): make "
+            "room, or choose another folder."
         )
     # Frames wait where there is more room, until all are there.
     waiting, most = frame * session.plan.num_frames, max(free, _free(Path(tempfile.gettempdir())))
     if waiting > most:
         raise MediaError(
-            f"The clip's frames take {_bytes(waiting)} until they are written, but there are only {_bytes(most)} "
-            f"left in {folder} and in {tempfile.gettempdir()}: make room, or ask for fewer or smaller frames."
+            f"The clip's frames take {_bytes(waiting)} until they are written, but there are only "
+            f"{_bytes(most)} left in {folder} and in {tempfile.gettempdir()}: make room, or ask for fewer or "
+            "smaller frames."
         )
 
 
@@ -69,7 +70,8 @@ def _describe(file: WrittenFile, clip: Clip) -> None:
         whole = len(plan.extra_frames)
     elif FORMATS[file.format].holds_every_frame:
         whole = plan.num_frames
-    count = f"{file.num_frames} frames" if file.num_frames == whole else f"{file.num_frames} of {whole} frames"
+    is_whole = file.num_frames == whole
+    count = f"{file.num_frames} frames" if is_whole else f"{file.num_frames} of {whole} frames"
     seconds = file.num_frames / float(plan.fps)
     facts = f"{clip.width} x {clip.height}, {float(plan.fps):g} fps, {seconds:.2f} s, seed {clip.seed}"
     print(f"{file.path}  {count}, {facts}", flush=True)

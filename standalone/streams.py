@@ -1,4 +1,4 @@
-"""Standard output and error that cannot be written to: what they would have said is lost, and nothing else."""
+"""Standard output and error that cannot be written to: what they were to say is lost, and nothing else."""
 
 from __future__ import annotations
 

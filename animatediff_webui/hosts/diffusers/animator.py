@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from PIL import Image
@@ -25,6 +24,7 @@ from .checkpoint import Checkpoint, describe_checkpoint, load_pipeline
 from .clip import Clip
 from .image_settings import ImageKeywords, ImageSettings
 from .infotext import Origin, format_infotext
+from .keywords import as_list, as_path
 from .library_messages import quiet_libraries
 from .listeners import Listeners
 from .loras import ChosenLora, lora_notes
@@ -181,7 +181,7 @@ class Animator:
         """Inside, no other thread uses the models. UserError for a clip that is asked for inside a clip."""
         with self._running:
             if self._is_running:
-                raise UserError("This animator is making a clip already: wait for it, or use another animator.")
+                raise UserError("This animator is in the middle of a clip: wait, or use another animator.")
             self._is_running = True
             try:
                 yield
@@ -202,10 +202,10 @@ class Animator:
         if sampled.stopped_at_step is None:
             record_timing(run, self._run_key(run.size), device)
         problems = [preview.problem] if preview is not None and preview.problem else []
+        infotext = self._infotext(run, sampled.stopped_at_step)
         return Clip(
-            sampled.latents, session, self._infotext(run, sampled.stopped_at_step), *run.size,
-            sampled.stopped_at_step, self.pipeline, device, self._running,
-            notes=(*plan.notes, *lora_notes(prompts.loras, self.module), *problems),
+            sampled.latents, session, infotext, *run.size, sampled.stopped_at_step, self.pipeline, device,
+            self._running, notes=(*plan.notes, *lora_notes(prompts.loras, self.module), *problems),
         )  # fmt: skip
 
     def _session(self, plan: Plan, image: ImageSettings, on_window: WindowListener) -> Session:
@@ -236,23 +236,15 @@ class Animator:
 
 
 def _read_loras(loras: object) -> tuple[ChosenLora, ...]:
-    """The LoRAs, checked."""
-    read = _read_list("loras", loras)
-    for lora in read:
-        if not isinstance(lora, ChosenLora):
-            raise ParameterError(f"loras holds {shown(lora)}, but must be a list of ChosenLora.")
-    return tuple(lora for lora in read if isinstance(lora, ChosenLora))
+    listed = as_list(loras)
+    if listed is None or not all(isinstance(lora, ChosenLora) for lora in listed):
+        raise ParameterError(f"loras is {shown(loras)}, but must be a list of ChosenLora.")
+    return cast("tuple[ChosenLora, ...]", listed)
 
 
 def _read_folders(folders: object) -> tuple[Path, ...]:
-    read = _read_list("lora_folders", folders)
-    for folder in read:
-        if not isinstance(folder, (str, os.PathLike)):
-            raise ParameterError(f"lora_folders holds {shown(folder)}, but must be a list of folders.")
-    return tuple(Path(folder) for folder in read if isinstance(folder, (str, os.PathLike)))
-
-
-def _read_list(name: str, values: object) -> tuple[object, ...]:
-    if isinstance(values, (str, bytes, os.PathLike)) or not isinstance(values, Iterable):
-        raise ParameterError(f"{name} is {shown(values)}, but must be a list.")
-    return tuple(values)
+    listed = as_list(folders)
+    paths = () if listed is None else tuple(as_path(folder) for folder in listed)
+    if listed is None or None in paths:
+        raise ParameterError(f"lora_folders is {shown(folders)}, but must be a list of folders.")
+    return tuple(path for path in paths if path is not None)

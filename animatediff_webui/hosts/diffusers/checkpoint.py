@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import cast
 
 from animatediff_webui.core.errors import UserError
+from motion_module import BaseModel, check_checkpoint, inspect_file
 
 from .files import existing, one_line, read_json, shown_path
 from .model_options import ModelOptions
-from .pipelines import Pipeline, PipelineClass, Vae
+from .pipelines import Pipeline, PipelineClass, TokenizerClass, Vae
 from .vae import load_vae
-from .weights import WeightsFile, read_weights_file
 
 CONFIGURATIONS = Path(__file__).resolve().parent / "configurations"
 TOKENIZER = CONFIGURATIONS / "tokenizer"
-UNET, VAE = "model.diffusion_model.", "first_stage_model."
-SD15_TEXT_ENCODER, SD2_TEXT_ENCODER = "cond_stage_model.transformer.", "cond_stage_model.model."
-SDXL_TEXT_ENCODER = "conditioner.embedders.1.model."
+FIRST_LAYER = "model.diffusion_model.input_blocks.0.0.weight"
 LATENT_CHANNELS = 4
 
 
@@ -38,7 +36,7 @@ class Checkpoint:
 
 
 def describe_checkpoint(path: Path) -> Checkpoint:
-    """What the checkpoint is. UserError where there is none, or one of another kind."""
+    """What the checkpoint is. UserError and MotionModuleError where there is none, or one of another kind."""
     existing(path, "checkpoint")
     return _describe_folder(path) if path.is_dir() else _describe_file(path)
 
@@ -46,7 +44,7 @@ def describe_checkpoint(path: Path) -> Checkpoint:
 def load_pipeline(options: ModelOptions, checkpoint: Checkpoint) -> Pipeline:
     """The pipeline, placed and switched as the options say.
 
-    Raises UserError where a file is missing, is no checkpoint, or is damaged.
+    Raises UserError and MotionModuleError where a file is missing, is no checkpoint, or is damaged.
     """
     options.check_device()
     vae = None
@@ -64,12 +62,13 @@ def load_pipeline(options: ModelOptions, checkpoint: Checkpoint) -> Pipeline:
 
 
 def _place(pipeline: Pipeline, options: ModelOptions) -> None:
-    places = {
-        "none": pipeline.to,
-        "model": lambda device: pipeline.enable_model_cpu_offload(device=device),
-        "sequential": lambda device: pipeline.enable_sequential_cpu_offload(device=device),
-    }
-    places[options.offload](options.torch_device)
+    device = options.torch_device
+    if options.offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif options.offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
 
 
 def _describe_folder(path: Path) -> Checkpoint:
@@ -99,30 +98,15 @@ def _describe_file(path: Path) -> Checkpoint:
         raise UserError(
             f"{shown_path(path)} is no .safetensors file: convert it, or name a diffusers folder."
         )
-    file = read_weights_file(path, "checkpoint")
-    if not file.has(UNET):
-        raise UserError(file.explain("an SD1.5 or SDXL checkpoint"))
-    if file.has(SD2_TEXT_ENCODER):
-        raise UserError(f"{path.name} is an SD2 checkpoint, but motion modules are for SD1.5 and SDXL.")
-    is_sdxl = file.has(SDXL_TEXT_ENCODER)
-    _check_complete(file, SDXL_TEXT_ENCODER if is_sdxl else SD15_TEXT_ENCODER)
-    _check_channels(path, file.shape(f"{UNET}input_blocks.0.0.weight", (0, LATENT_CHANNELS))[1])
+    file = inspect_file(path)
+    is_sdxl = check_checkpoint(file) is BaseModel.SDXL
+    _, channels, *_ = file.shapes.get(FIRST_LAYER, (0, LATENT_CHANNELS))
+    _check_channels(path, channels)
     return Checkpoint(path, is_sdxl, _configured_size(_configuration(is_sdxl)))
 
 
 def _configuration(is_sdxl: bool) -> Path:
     return CONFIGURATIONS / ("sdxl" if is_sdxl else "sd15")
-
-
-def _check_complete(file: WeightsFile, text_encoder: str) -> None:
-    """UserError for what holds the UNet alone, as some files that are shared do."""
-    parts = {"text encoder": text_encoder, "VAE": VAE}
-    missing = [name for name, prefix in parts.items() if not file.has(prefix)]
-    if missing:
-        raise UserError(
-            f"{file.name} has a UNet, but no {' and no '.join(missing)}: get the whole checkpoint, which has "
-            "all three."
-        )
 
 
 def _check_channels(path: Path, channels: object) -> None:
@@ -154,12 +138,12 @@ def _missing_tokenizers(checkpoint: Checkpoint) -> Mapping[str, object]:
     """CLIP's own tokenizers, for checkpoints that do not bring theirs."""
     from transformers import CLIPTokenizer
 
-    path = checkpoint.path
+    known, path = cast("TokenizerClass", CLIPTokenizer), checkpoint.path
     found: dict[str, object] = {}
     if not (path / "tokenizer").is_dir():
-        found["tokenizer"] = CLIPTokenizer.from_pretrained(TOKENIZER)
+        found["tokenizer"] = known.from_pretrained(TOKENIZER)
     if checkpoint.is_sdxl and not (path / "tokenizer_2").is_dir():
-        found["tokenizer_2"] = CLIPTokenizer.from_pretrained(TOKENIZER, pad_token="!")
+        found["tokenizer_2"] = known.from_pretrained(TOKENIZER, pad_token="!")
     return found
 
 

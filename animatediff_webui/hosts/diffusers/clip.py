@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from animatediff_webui.media import MediaError, WriterOptions, WrittenFile
 from animatediff_webui.session import Session
 
 from .files import shown_path
+from .keywords import as_path
 from .library_messages import quiet_libraries
 from .pipelines import Pipeline
 from .vae import decode_frames
@@ -53,33 +53,35 @@ class Clip:
         """All generated frames in order, each decoded when it is asked for. Raises NotFiniteError."""
         return decode_frames(self.pipeline.vae, self.latents, device=self.device, lock=self.lock)
 
-    def save(
-        self, folder: Path | str = "outputs", options: WriterOptions | None = None
-    ) -> list[WrittenFile]:
+    def save(self, folder: Path | str = "outputs", options: WriterOptions | None = None) -> list[WrittenFile]:
         """Write the formats of the plan below `folder`.
 
         Where decoding ends early, by an error or by Ctrl-C, the files hold the frames that were ready, and
         say so. Raises MediaError where nothing can be written there.
         """
         place = _read_folder(folder)
-        if not (options is None or isinstance(options, WriterOptions)):
-            raise MediaError(f"options is {shown(options)}, but must be WriterOptions.")
+        _check_options(options)
         before = len(self.session.files)
         try:
             with quiet_libraries():
                 self.session.write(self.frames(), place, self.infotext, options)
         except OSError as error:
             raise MediaError(
-                f"The clip cannot be written to {shown_path(place)} ({error.strerror or error}): make room, or "
-                "choose another folder."
+                f"The clip cannot be written to {shown_path(place)} ({error.strerror or error}): make room "
+                "there, or choose another folder."
             ) from error
         return self.session.files[before:]
 
 
 def _read_folder(folder: object) -> Path:
-    if not isinstance(folder, (str, os.PathLike)):
+    place = as_path(folder)
+    if place is None:
         raise MediaError(f"The output folder is {shown(folder)}, but must be a path.")
-    place = Path(folder)
     if not str(folder).strip():
         raise MediaError("The output folder is empty, but must be a path: name one, or leave it out.")
     return place
+
+
+def _check_options(options: object) -> None:
+    if options is not None and not isinstance(options, WriterOptions):
+        raise MediaError(f"options is {shown(options)}, but must be WriterOptions.")

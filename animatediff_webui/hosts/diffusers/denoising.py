@@ -22,9 +22,7 @@ class Denoiser:
     num_frames: int
     cfg_scale: float
 
-    def denoise(
-        self, sample: torch.Tensor, prediction: torch.Tensor, timestep: torch.Tensor
-    ) -> torch.Tensor:
+    def denoise(self, sample: torch.Tensor, prediction: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """The clip `f c h w` for a call's rows `(g f) c h w`, the negative prompt's first.
 
         Every sampler scales what the UNet sees to sqrt(a) x + sqrt(1 - a) noise, so one formula serves all.
@@ -32,7 +30,7 @@ class Denoiser:
         alpha = self.alphas_cumprod[min(round(float(timestep)), len(self.alphas_cumprod) - 1)]
         signal, noise = alpha**0.5, (1 - alpha) ** 0.5
         if len(prediction) > self.num_frames:
-            negative, positive = prediction.split(self.num_frames)
+            negative, positive = prediction[: self.num_frames], prediction[self.num_frames :]
             prediction = negative + self.cfg_scale * (positive - negative)
         if self.prediction_type == "sample":
             return prediction
@@ -44,5 +42,5 @@ class Denoiser:
 def build_denoiser(scheduler: Scheduler, num_frames: int, cfg_scale: float) -> Denoiser:
     """The denoiser that fits a scheduler."""
     kind = cast("str", scheduler.config.get("prediction_type", "epsilon"))
-    alphas = cast("list[float]", scheduler.alphas_cumprod.tolist())
-    return Denoiser(kind, tuple(alphas), num_frames, cfg_scale)
+    alphas = tuple(map(float, scheduler.alphas_cumprod))
+    return Denoiser(kind, alphas, num_frames, cfg_scale)

@@ -27,19 +27,6 @@ def existing(path: Path, what: str) -> Path:
     return path
 
 
-def existing_file(path: Path, what: str) -> Path:
-    """`path`, a file that can be read. UserError, which calls it `what`, where it cannot."""
-    if existing(path, what).is_dir():
-        raise UserError(f"The {what} {shown_path(path)} is a folder, but must be a file: name the file in it.")
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise UserError(
-            f"The {what} {shown_path(path)} cannot be read ({error.strerror}): check its permissions."
-        ) from error
-
-
 def read_json(path: Path) -> Mapping[str, object]:
     """An object from a file of diffusers' layout. UserError where it is missing or something else."""
     try:

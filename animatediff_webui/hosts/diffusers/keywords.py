@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
+from typing import cast
 
 
 def plain_number(value: object) -> object:
@@ -20,3 +23,18 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """For a message: the name that may have been meant, or nothing."""
     found = difflib.get_close_matches(name, list(names), n=1)
     return f" (did you mean {found[0]}?)" if found else ""
+
+
+def as_path(value: object) -> Path | None:
+    """A text or a path as a path; None for what is neither."""
+    if isinstance(value, str):
+        return Path(value)
+    text: object = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else None
+    return Path(text) if isinstance(text, str) else None
+
+
+def as_list(value: object) -> Sequence[object] | None:
+    """What is in a list, or in what can be gone through like one; None for a text and for what is none."""
+    if isinstance(value, (str, bytes, os.PathLike)) or not isinstance(value, Iterable):
+        return None
+    return tuple(cast("Iterable[object]", value))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.fields import shown
+from animatediff_webui.core.fields import Field, Kind, shown
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from animatediff_webui.session import Session, WindowListener
 
     from .preview import Preview, PreviewListener
+
+
+PREVIEW_EVERY = Field(
+    "preview_every", "preview_every", "Preview every", Kind.INTEGER, "Run", "Steps between two previews.",
+    default=5, minimum=1,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,7 @@ class Listeners:
             listener: object = getattr(self, name)
             if listener is not None and not callable(listener):
                 raise ParameterError(f"on_{name} is {shown(listener)}, but must be a function.")
-        every: object = self.preview_every
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ParameterError(
-                f"preview_every is {shown(every)}, but must be a whole number of 1 or more."
-            )
+        PREVIEW_EVERY.read(self.preview_every)
 
     def on_window(self, preview: Preview | None) -> WindowListener:
         """One listener to windows in place of both."""

@@ -11,10 +11,16 @@ from pathlib import Path
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.lora_tags import find_lora_tags
 from animatediff_webui.core.prompt_travel import PromptTrack
-from motion_module import MotionLora, MotionModule, NotAMotionLoraError, load_motion_lora, unmatched_layers
-from motion_module.lora import peft_state_dict
+from motion_module import (
+    MotionLora,
+    MotionModule,
+    NotAMotionLoraError,
+    load_motion_lora,
+    peft_state_dict,
+    unmatched_layers,
+)
 
-from .files import WEIGHTS, existing_file, one_line
+from .files import WEIGHTS, one_line
 from .pipelines import Pipeline
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
@@ -51,11 +57,11 @@ class LoadedLora:
 
 
 def parse_lora_option(text: str) -> ChosenLora:
-    """`FILE` or `FILE:STRENGTH`. Raises UserError where there is no such file."""
+    """`FILE` or `FILE:STRENGTH`. Raises UserError for no name at all; the file is looked for later."""
     path, _, strength = text.rpartition(":")
     if path and _NUMBER.fullmatch(strength):
-        return ChosenLora(existing_file(_named(path, text), "LoRA"), float(strength))
-    return ChosenLora(existing_file(_named(text, text), "LoRA"))
+        return ChosenLora(_named(path, text), float(strength))
+    return ChosenLora(_named(text, text))
 
 
 def take_tags(track: PromptTrack, folders: Sequence[Path]) -> tuple[PromptTrack, list[ChosenLora]]:
@@ -88,7 +94,6 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
 
 def load_lora(chosen: ChosenLora) -> LoadedLora:
     """The layers of a LoRA's file. Raises UserError and MotionModuleError where it is none."""
-    existing_file(chosen.path, "LoRA")
     try:
         return LoadedLora(chosen, load_motion_lora(chosen.path))
     except NotAMotionLoraError as error:

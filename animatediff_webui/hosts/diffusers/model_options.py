@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from animatediff_webui.core.errors import ParameterError, UserError
 from animatediff_webui.core.fields import Field, Kind, Value, shown, shown_key
 
-from .keywords import nearest, plain_number
+from .keywords import as_list, as_path, nearest, plain_number
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +60,7 @@ class ModelOptions:
     title: str = ""
 
     def __post_init__(self) -> None:
-        if not _is_path(self.checkpoint):
+        if as_path(self.checkpoint) is None:
             raise ParameterError(f"checkpoint is {shown(self.checkpoint)}, but must be a path.")
         for row in MODEL_FIELDS:  # frozen, and None is the default
             object.__setattr__(self, row.name, _read(row, getattr(self, row.name)))
@@ -108,14 +107,14 @@ class ModelOptions:
 
 
 def read_model_options(options: object, keywords: Mapping[str, object]) -> ModelOptions:
-    """`options` (None: none yet) with `keywords` in place of what they are; ParameterError for what is none."""
+    """`options` (None: none yet) with `keywords` in their place. ParameterError for what is none."""
     names = [each.name for each in fields(ModelOptions)]
     for name in keywords:
         if name not in names:
             raise ParameterError(
                 f"{shown_key(name)} is no model option{nearest(name, names)}: there are {', '.join(names)}."
             )
-    values = cast("ModelKeywords", keywords)
+    values = cast("dict[str, Any]", keywords)  # Any: ModelOptions checks each of them
     if options is None:
         return ModelOptions(**values)
     if not isinstance(options, ModelOptions):
@@ -125,21 +124,17 @@ def read_model_options(options: object, keywords: Mapping[str, object]) -> Model
     return replace(options, **values)
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, os.PathLike))
-
-
 def _read(row: Field, value: object) -> object:
     """A row's value, checked; a path stays as it was given."""
     if row.kind is not Kind.PATH or value is None:
         return row.read(value)
-    if not _is_path(value):
+    if as_path(value) is None:
         raise row.refuse(value)
-    text = os.fspath(cast("str | os.PathLike[str]", value))
+    text = str(value)
     row.read(text)
-    if not str(text).strip():
+    if not text.strip():
         raise ParameterError(f"{row.name} is empty, but must be a path: name a file, or leave it out.")
-    if found := _ADDRESS.match(str(text)):
+    if found := _ADDRESS.match(text):
         raise ParameterError(
             f"{row.name} begins with {found[0]!r}, as addresses do, but must be a file on this computer: "
             "download it first, and name that file."
@@ -150,18 +145,14 @@ def _read(row: Field, value: object) -> object:
 def _read_freeu(value: object) -> FreeU | None:
     if value is None:
         return None
-    numbers = [plain_number(each) for each in cast("Sequence[object]", value)] if _is_list(value) else []
-    scales = [float(each) for each in numbers if isinstance(each, (int, float)) and abs(each) < _LARGE]
-    if len(numbers) != NUM_FREEU_SCALES or len(scales) != NUM_FREEU_SCALES:
+    scales = [plain_number(each) for each in as_list(value) or ()]
+    numbers = [float(each) for each in scales if isinstance(each, (int, float)) and abs(each) < _TOO_LARGE]
+    if len(numbers) != len(scales) or len(numbers) != NUM_FREEU_SCALES:
         raise ParameterError(
-            f"freeu is {shown(value)}, but must be four numbers, s1, s2, b1 and b2: (0.9, 0.2, 1.5, 1.6) suits "
-            "SD1.5."
+            f"freeu is {shown(value)}, but must be four numbers, s1, s2, b1 and b2: (0.9, 0.2, 1.5, 1.6) "
+            "suits SD1.5."
         )
-    return scales[0], scales[1], scales[2], scales[3]
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def _count_devices(kind: str) -> int:
@@ -175,7 +166,7 @@ def _count_devices(kind: str) -> int:
     return counts[kind]() if kind in counts else 0
 
 
-_LARGE = 1000
+_TOO_LARGE = 1000
 _DEFAULTS = {each.name: each.default for each in fields(ModelOptions)}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from animatediff_webui.core.errors import UserError
 from motion_module import MotionModule, load_motion_module
 
-from .files import WEIGHTS, existing_file
+from .files import WEIGHTS
 from .model_options import NO_MODULE, ModelOptions
 
 USER_MODULES = Path(__file__).resolve().parents[3] / "model"
@@ -18,7 +18,7 @@ def find_motion_module(options: ModelOptions) -> Path | None:
     if options.motion_module is not None and str(options.motion_module) == NO_MODULE:
         return None
     if options.motion_module is not None:
-        return existing_file(Path(options.motion_module), "motion module")
+        return Path(options.motion_module)
     found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in WEIGHTS)
     if not found:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What this family uses of diffusers' and transformers' objects, whose classes publish few types of their own."""
+"""What is used of diffusers' and transformers' objects, whose classes publish few types of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import torch
 from torch import nn
+
 
 class Config(Protocol):
     """A configuration that was read from a file: names with values."""
@@ -107,6 +108,12 @@ class PipelineClass(Protocol):
     def from_single_file(
         self, path: Path, *, config: str, dtype: torch.dtype, local_files_only: bool, **parts: object
     ) -> Pipeline: ...
+
+
+class TokenizerClass(Protocol):
+    """Where tokenizers come from."""
+
+    def from_pretrained(self, path: Path, **options: object) -> Tokenizer: ...
 
 
 class VaeClass(Protocol):

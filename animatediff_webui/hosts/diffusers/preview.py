@@ -45,7 +45,7 @@ class Preview:
         middle = len(shown) // 2
         try:
             colors = fit_colors(shown[middle], self.decode(shown[middle : middle + 1]))
-        except (UserError, RuntimeError) as error:  # no memory left for the VAE, or frames that are no numbers
+        except (UserError, RuntimeError) as error:  # no memory for the VAE, or frames that are no numbers
             self.problem = f"There is no preview: {error}"
             return None
         return rough_frames(shown, colors)

@@ -53,9 +53,7 @@ def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path
     return Prompts(positive, negative, tuple(load_lora(chosen) for chosen in (*loras, *tags)))
 
 
-def sample_run(
-    run: Run, pipeline: Pipeline, module: MotionModule | None, device: torch.device
-) -> Sampled:
+def sample_run(run: Run, pipeline: Pipeline, module: MotionModule | None, device: torch.device) -> Sampled:
     """Sample a clip; what the session's listeners raise ends it."""
     session, image, prompts = run.session, run.image, run.prompts
     sampler, options = find_sampler(image.sampler_name, image.scheduler)

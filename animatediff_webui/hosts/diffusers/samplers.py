@@ -100,7 +100,8 @@ def build_scheduler(
     if schedule is None:
         return known.from_config(config, **options)
     num_timesteps = cast("int", config.get("num_train_timesteps", 1000))
-    return known.from_config(config, **options, trained_betas=betas(schedule, num_timesteps).tolist())
+    trained = list(map(float, betas(schedule, num_timesteps)))
+    return known.from_config(config, **options, trained_betas=trained)
 
 
 def _match(name: str, table: Mapping[str, T], option: str) -> str:

@@ -146,7 +146,7 @@ class _Sampler:
         return frame_noise([seeds[frame] + index * _FRESH_NOISE for frame in order], self.shape)
 
     def _step_generators(self) -> list[torch.Generator]:
-        """For samplers that add noise: one generator per frame, past the numbers that its first noise took."""
+        """For samplers that add noise: one generator per frame, past the numbers of its first noise."""
         seeds = frame_seeds(self.request.seed, self.request.plan.num_frames)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         for generator in generators:
@@ -155,7 +155,7 @@ class _Sampler:
 
 
 def windowed_pipeline(pipeline: Pipeline, unet: WindowedUNet, scheduler: Scheduler) -> Pipeline:
-    """A pipeline of the same class without anything that could be on a GPU, so that it computes on the CPU."""
+    """A pipeline of the same class with nothing that could be on a GPU, so that it computes on the CPU."""
     parts: dict[str, object] = {"vae": None, "text_encoder": None, "tokenizer": None}
     if is_sdxl(pipeline):
         parts |= {"text_encoder_2": None, "tokenizer_2": None, "add_watermarker": False}
@@ -170,7 +170,7 @@ def windowed_pipeline(pipeline: Pipeline, unet: WindowedUNet, scheduler: Schedul
 
 
 def _placeholders(num_frames: int, conditioning: Conditioning) -> dict[str, torch.Tensor]:
-    """Embeddings as pipelines want to be given them; the windowed UNet puts each frame's own in their place."""
+    """Embeddings, which pipelines insist on; the windowed UNet puts each frame's own in their place."""
     tokens = torch.zeros(num_frames, 1, 1)
     embeddings = {"prompt_embeds": tokens, "negative_prompt_embeds": tokens}
     if conditioning.pooled is not None:

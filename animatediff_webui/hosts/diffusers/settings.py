@@ -135,7 +135,7 @@ def check_text(name: str, text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ParameterError(
-            f"The {name.replace('_', ' ')} holds bytes that are no text, from character {error.start + 1} on: "
+            f"The {name.replace('_', ' ')} holds bytes that are no text, at character {error.start + 1}: "
             "send it as UTF-8."
         ) from error
 
@@ -144,7 +144,8 @@ def _unknown(name: str) -> str:
     """Why a name is refused: the nearest one, and all there are."""
     image_names = [row.name for row in IMAGE_FIELDS]
     animation_names = [row.name for row in FIELDS if row.name not in ELSEWHERE]
+    hint = nearest(name, [*image_names, *FIELD_BY_NAME])
     return (
-        f"{shown_key(name)} is no setting{nearest(name, [*image_names, *FIELD_BY_NAME])}: there are {', '.join(image_names)} for the picture, and "
+        f"{shown_key(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
         f"{', '.join(animation_names)} for the animation."
     )

@@ -16,7 +16,7 @@ from torch import nn
 
 from animatediff_webui.core.errors import ParameterError
 
-from .pipelines import Pipeline, TextEncoderConfig, Tokenizer
+from .pipelines import Pipeline, TextEncoderConfig, Tokenizer, is_sdxl
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TextEncoder:
         return len(self.layers) if self.is_normed else len(self.layers) - 1
 
     def encode(self, text: str, clip_skip: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The tokens `n c` of one chunk of text, and the model's own result: the pooled `c` of SDXL's second."""
+        """A chunk of text's tokens `n c`, and what the model itself returns: SDXL's second one pools, `c`."""
         tokens = self.tokenizer(
             text, padding="max_length", max_length=self.max_tokens, truncation=True, return_tensors="pt"
         )
@@ -67,10 +67,15 @@ class TextEncoder:
 
 def text_encoders(pipeline: Pipeline) -> tuple[TextEncoder, ...]:
     """SD1.5's text encoder, or SDXL's two."""
-    parts = [(getattr(pipeline, f"tokenizer{end}", None), getattr(pipeline, f"text_encoder{end}", None))
-             for end in ("", "_2")]  # fmt: skip
-    found = [(tokenizer, model) for tokenizer, model in parts if model is not None]
-    return tuple(TextEncoder(tokenizer, model, is_normed=len(found) == 1) for tokenizer, model in found)
+    ends = ("", "_2") if is_sdxl(pipeline) else ("",)
+    return tuple(
+        TextEncoder(
+            getattr(pipeline, f"tokenizer{end}"),
+            getattr(pipeline, f"text_encoder{end}"),
+            is_normed=len(ends) == 1,
+        )
+        for end in ends
+    )
 
 
 def check_clip_skip(encoders: Sequence[TextEncoder], clip_skip: int) -> None:
@@ -78,8 +83,8 @@ def check_clip_skip(encoders: Sequence[TextEncoder], clip_skip: int) -> None:
     most = min(encoder.max_clip_skip for encoder in encoders)
     if clip_skip > most:
         raise ParameterError(
-            f"clip_skip is {clip_skip}, but this checkpoint's text encoder has layers for 1 to {most}: choose "
-            "one of these."
+            f"clip_skip is {clip_skip}, but this checkpoint's text encoder has layers for 1 to {most}: "
+            "choose one of these."
         )
 
 

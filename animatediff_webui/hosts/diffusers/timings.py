@@ -120,7 +120,9 @@ def _list(value: object) -> Sequence[object]:
 
 
 def _read_run(entry: object) -> Run | None:
-    values = cast("Mapping[str, object]", entry) if isinstance(entry, dict) else {}
+    if not isinstance(entry, dict):
+        return None
+    values = cast("Mapping[str, object]", entry)
     seconds, memory = values.get("seconds_per_frame"), values.get("peak_memory")
     if not isinstance(seconds, (int, float)) or not isinstance(memory, int) or not 0 <= seconds < _LONGEST:
         return None

@@ -12,19 +12,18 @@ from einops import rearrange
 from PIL import Image
 
 from animatediff_webui.core.errors import UserError
+from motion_module import check_kind, inspect_file
+from motion_module.kinds import IMAGE_CHECKPOINT, VAE
 
 from .files import existing, one_line, shown_path
 from .pipelines import Vae, VaeClass
 from .results import check_finite
-from .weights import read_weights_file
-
-VAE_KEYS = ("first_stage_model.decoder.", "decoder.conv_in.")
 
 
 def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
     """A VAE from a file or a diffusers folder; `configuration` says how the latents of a file are scaled.
 
-    Raises UserError where it is not there, is something else, or is damaged.
+    Raises UserError and MotionModuleError where it is not there, is something else, or is damaged.
     """
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -51,9 +50,9 @@ def decode_frames(
 
     `lock` is held while the VAE works, not between two frames. Raises NotFiniteError.
     """
-    for latent in latents.split(1):
+    for index in range(len(latents)):
         with lock, torch.inference_mode(), in_full_precision(vae):
-            frame = _decode(vae, latent.to(device, torch.float32))
+            frame = _decode(vae, latents[index : index + 1].to(device, torch.float32))
         yield frame
 
 
@@ -89,6 +88,7 @@ def _unscale(vae: Vae, latent: torch.Tensor) -> torch.Tensor:
 
 
 def _check_is_vae(path: Path) -> None:
-    file = read_weights_file(path, "VAE")
-    if not any(file.has(prefix) for prefix in VAE_KEYS):
-        raise UserError(file.explain("a VAE"))
+    """A whole checkpoint is as good: it has a VAE in it."""
+    file = inspect_file(path)
+    if file.kind is not IMAGE_CHECKPOINT or "VAE" in file.missing_parts:
+        check_kind(file, VAE)

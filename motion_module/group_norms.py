@@ -39,10 +39,14 @@ def _build_hooks(module: MotionModule) -> tuple[PreHook, Hook]:
 
     def into_clips(_norm: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden, *rest = args
+        if module.runtime.control.is_idle:
+            return args
         num_frames = module.runtime.count_frames(hidden)
         return (rearrange(hidden, "(b f) c h w -> b c f h w", f=num_frames), *rest)
 
     def into_frames(_norm: nn.Module, _args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if module.runtime.control.is_idle:
+            return output
         return rearrange(output, "b c f h w -> (b f) c h w")
 
     return into_clips, into_frames

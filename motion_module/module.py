@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
 from motion_module.layers import Conv2d, Layer
 from motion_module.network import MotionLayer
@@ -54,11 +55,14 @@ class MotionModule(nn.Module):
         return {site: self.get_submodule(site.name) for site, _ in self.spec.sites()}
 
     @contextmanager
-    def frames(self, num_frames: int, indices: Sequence[int] | None = None) -> Generator[None]:
+    def frames(
+        self, num_frames: int, indices: Sequence[int] | None = None, control: MotionControl = UNCHANGED
+    ) -> Generator[None]:
         """Inside, a batch's rows are `(b f)` with f = num_frames.
 
         indices: which frames of the animation those are (from 0 on, if not given); what changes from frame to
-        frame, such as a motion LoRA's strength, goes by them. Position encodings count from the first row.
+        frame, such as a motion LoRA's strength, goes by them. control: how strongly the module acts, over all
+        frames of the animation. Position encodings count from the first row.
         """
         if not 1 <= num_frames <= self.spec.context_limit:
             raise MotionModuleError(
@@ -70,9 +74,10 @@ class MotionModule(nn.Module):
             raise MotionModuleError(
                 f"{len(chosen)} frame indices were given for {num_frames} frames: give one for each."
             )
-        previous = self.runtime.num_frames, self.runtime.frame_indices
-        self.runtime.num_frames, self.runtime.frame_indices = num_frames, chosen
+        runtime = self.runtime
+        previous = runtime.num_frames, runtime.frame_indices, runtime.control
+        runtime.num_frames, runtime.frame_indices, runtime.control = num_frames, chosen, control.of(chosen)
         try:
             yield
         finally:
-            self.runtime.num_frames, self.runtime.frame_indices = previous
+            runtime.num_frames, runtime.frame_indices, runtime.control = previous

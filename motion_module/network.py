@@ -7,7 +7,9 @@ spatial position: attention runs over the frames of one position, and everything
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import repeat
 
 import torch
 from einops import rearrange
@@ -53,9 +55,11 @@ class TemporalAttention(nn.Module):
         self.pos_encoder = PositionEncoding(channels, spec.context_limit, spec.stored_positions)
         self.num_heads = spec.num_heads
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
         tokens = self.pos_encoder(tokens)
         query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
+        if scale is not None:
+            key = key * scale
         return self.to_out(attend(query, key, value, self.num_heads))
 
 
@@ -95,9 +99,9 @@ class TemporalBlock(nn.Module):
         self.ff = FeedForward(channels)
         self.ff_norm = LayerNorm(channels)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
         for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
-            tokens = tokens + attention(norm(tokens))
+            tokens = tokens + attention(norm(tokens), scale)
         return tokens + self.ff(self.ff_norm(tokens))
 
 
@@ -120,14 +124,27 @@ class TemporalTransformer(nn.Module):
         # Contiguous, because one clip's rearrangement is a view, which the linear layers are slow on.
         tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames).contiguous()
         chunks = tokens.split(rows_at_once(tokens))
-        outputs = [self.transform(chunk) for chunk in chunks]
+        scales = self.split_scale(tokens, height, width)
+        outputs = list(map(self.transform, chunks, scales))
         tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         return rearrange(tokens, "(b h w) f c -> b f c h w", h=height, w=width)
 
-    def transform(self, tokens: Tensor) -> Tensor:
+    def split_scale(self, tokens: Tensor, height: int, width: int) -> Iterable[Tensor | None]:
+        """The attention scale of each chunk of `r f c`: `r f 1`, or `1 f 1` where places do not differ."""
+        scale = self.runtime.control.scale
+        if scale is None:
+            return repeat(None)
+        values = scale.over(height, width, tokens)
+        if scale.is_uniform:
+            return repeat(rearrange(values, "f 1 1 -> 1 f 1"))
+        places = rearrange(values, "f h w -> (h w) f 1")
+        rows = places.repeat(len(tokens) // len(places), 1, 1)
+        return torch.split(rows, rows_at_once(tokens))
+
+    def transform(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
         tokens = self.proj_in(tokens)
         for block in self.transformer_blocks:
-            tokens = block(tokens)
+            tokens = block(tokens, scale)
         return self.proj_out(tokens)
 
 
@@ -145,10 +162,16 @@ class MotionLayer(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         weight = self.temporal_transformer.proj_in.weight
+        control = self.temporal_transformer.runtime.control
+        if control.is_idle:
+            return hidden
         if weight.device != hidden.device:
             self.to(hidden.device)
         with without_autocast(hidden.device):
             added = self.temporal_transformer(hidden.to(weight.dtype)).to(hidden.dtype)
+            if control.effect is not None:
+                height, width = hidden.shape[2:]
+                added = added * rearrange(control.effect.over(height, width, added), "f h w -> f 1 h w")
             # Adding to a view reads both layouts in one pass and writes the host's.
             clips = rearrange(hidden, "(b f) c h w -> b f c h w", b=added.shape[0])
             return rearrange(clips + added, "b f c h w -> (b f) c h w")

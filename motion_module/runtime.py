@@ -8,6 +8,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
+from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
 
 MAX_ATTENTION_BATCH = 65_535
@@ -30,10 +31,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
 @dataclass
 class Runtime:
     """num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are."""
+    those are; control: how strongly the module acts on them."""
 
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
+    control: MotionControl = UNCHANGED
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""

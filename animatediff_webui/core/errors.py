@@ -25,3 +25,7 @@ class LoraTagError(UserError):
 
 class InfotextError(UserError):
     """The animation's field of an infotext cannot be read."""
+
+
+class ScheduleError(UserError):
+    """A schedule of numbers is malformed; the message is the part of a sentence that follows its name."""

@@ -11,9 +11,11 @@ from typing import Any, TypeAlias, cast
 from PIL import Image
 
 from .errors import ParameterError
-from .image import decode_image
+from .image import decode_image, encode_image
+from .multival import ALLOWED, Multival, parse_multival
+from .wording import shown
 
-Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | None"
+Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | Multival | None"
 
 
 class Kind(Enum):
@@ -28,6 +30,7 @@ class Kind(Enum):
     IMAGE = "image"
     CHOICE = "choice"
     CHOICES = "choices"
+    MULTIVAL = "multival"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Field:
             Kind.IMAGE: "a picture as base64 or a data URL",
             Kind.CHOICE: f"one of {self._listed}",
             Kind.CHOICES: f"a list of {self._listed}",
+            Kind.MULTIVAL: ALLOWED,
         }
         return words[self.kind]
 
@@ -132,6 +136,8 @@ class Field:
         elif self.kind is Kind.CHOICES:
             items = {"enum": list(self.choices)}
             schema["anyOf"] = [{"type": "array", "items": items}, items, {"type": "null"}]
+        elif self.kind is Kind.MULTIVAL:
+            schema["type"] = ["number", "string", "object", "array", "null"]
         else:
             schema["type"] = [_JSON_TYPES.get(self.kind, "string"), "null"]
         if self.minimum is not None:
@@ -144,7 +150,7 @@ class Field:
             schema["multipleOf"] = self.multiple_of
         if self.pattern:
             schema["pattern"] = f"^{self.pattern}$"
-        schema["default"] = list(self.default) if isinstance(self.default, tuple) else self.default
+        schema["default"] = json_value(self.default)
         return schema
 
     def refuse(self, value: object) -> ParameterError:
@@ -153,23 +159,13 @@ class Field:
         return ParameterError(f"{self.name} {verb} {shown(value)}, but must be {self.allowed}.")
 
 
-def shown(value: object) -> str:
-    """`value` for a message: its repr, cut where a picture or a novel was sent."""
-    try:
-        text = " ".join(repr(value).split())
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def shown_text(text: str) -> str:
-    """`text` for a message, unquoted: cut, on one line, without what no UTF-8 can say (half characters)."""
-    line = " ".join(text[:100].split())
-    short = line if len(line) <= 80 and len(text) <= 100 else line[:77] + "..."
-    return short.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-shown_key = shown_text
+def json_value(value: Value) -> Any:
+    """One value as JSON has it. (Any: JSON.)"""
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, Multival):
+        return value.json
+    return encode_image(value) if isinstance(value, Image.Image) else value
 
 
 def _number(text: str) -> int | float | str:
@@ -264,6 +260,10 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
     return tuple(dict.fromkeys(_read_choice(field, value) for value in values))
 
 
+def _read_multival(field: Field, raw: object) -> Multival:
+    return parse_multival(raw, field.name)
+
+
 _FINITE = 1e300
 _ANY_TEXT = re.compile(".*", re.DOTALL)
 _EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL})
@@ -279,4 +279,5 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.IMAGE: _read_image,
     Kind.CHOICE: _read_choice,
     Kind.CHOICES: _read_choices,
+    Kind.MULTIVAL: _read_multival,
 }

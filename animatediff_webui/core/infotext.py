@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from .errors import InfotextError, ParameterError
-from .fields import Value
+from .fields import Value, json_value
+from .multival import Multival
 from .parameters import (
     FIELD_BY_NAME,
     Parameters,
     changed_values,
     parse_parameters,
     replace_values,
-    to_json,
 )
 
 KEY = "AnimateDiff"
@@ -46,7 +46,7 @@ def format_value(parameters: Parameters, *, model: str | None = None, model_hash
 
     `model` is the module that was used, where the parameters leave the choice open.
     """
-    values = {name: to_json(value) for name, value in changed_values(public(parameters)).items()}
+    values = {name: json_value(value) for name, value in changed_values(public(parameters)).items()}
     if model is not None:
         values["model"] = model
     if model_hash is not None:
@@ -87,8 +87,13 @@ def parse_value(text: str) -> AnimationInfo:
 
 def public(parameters: Parameters) -> Parameters:
     """`parameters` without what never goes into an infotext: pictures and paths."""
-    private = {name: FIELD_BY_NAME[name].default for name in changed_values(parameters) if _is_private(name)}
-    return replace_values(parameters, private)
+    told: dict[str, Value] = {}
+    for name, value in changed_values(parameters).items():
+        if _is_private(name):
+            told[name] = FIELD_BY_NAME[name].default
+        elif isinstance(value, Multival):
+            told[name] = value.without_masks
+    return replace_values(parameters, told)
 
 
 def _is_private(name: str) -> bool:

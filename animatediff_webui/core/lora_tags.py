@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import LoraTagError
-from .fields import shown, shown_text
+from .wording import shown, shown_text
 
 _TAG = re.compile(r"<(?:lora|lyco):(?P<name>[^:<>]+)(?P<numbers>(?::[^<>]*)?)>", re.IGNORECASE)
 _POSITIONS = ("te", "unet", "dyn")

@@ -15,14 +15,15 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from PIL import Image
 
 from .errors import ParameterError, UnsupportedError
-from .fields import Field, Kind, Value, shown, shown_key
+from .fields import Field, Kind, Value, json_value
 from .formats import FORMATS, format_names
 from .frame_rate import MAX_FPS
 from .freeinit import FILTERS
-from .image import encode_image
 from .loops import LOOPS
+from .multival import ONE, Multival
 from .prompt_travel import BLENDINGS, EASINGS
 from .windows import FUSE_WEIGHTS, SCHEDULERS
+from .wording import shown, shown_key
 
 __all__ = [
     "FIELDS",
@@ -34,6 +35,7 @@ __all__ = [
     "InitImage",
     "Interpolation",
     "Kind",
+    "Motion",
     "Output",
     "ParameterError",
     "Parameters",
@@ -134,6 +136,14 @@ class FreeInit:
 
 
 @dataclass(frozen=True)
+class Motion:
+    """How strongly the motion module acts, over frames and over the picture."""
+
+    scale: Multival = ONE
+    effect: Multival = ONE
+
+
+@dataclass(frozen=True)
 class Parameters:
     """Everything a request can ask of the animation, validated."""
 
@@ -148,6 +158,7 @@ class Parameters:
     source: Source = Source()
     init: InitImage = InitImage()
     freeinit: FreeInit = FreeInit()
+    motion: Motion = Motion()
 
 
 def _get(parameters: Parameters, attribute: str) -> Value:
@@ -343,6 +354,18 @@ FIELDS: tuple[Field, ...] = (
         "freeinit_fast", "freeinit.fast", "Fast sampling", Kind.BOOL, "FreeInit",
         "Fewer steps in the early iterations.",
     ),
+    _row(
+        "motion_scale", "motion.scale", "Motion scale", Kind.MULTIVAL, "Motion",
+        "How strongly frames attend to each other.",
+        details="A number, a schedule over frames (0: 1, 50%: 1.4), a mask (a picture, or a folder or video "
+        "with one a frame), or several with * between them.",
+    ),
+    _row(
+        "motion_effect", "motion.effect", "Motion effect", Kind.MULTIVAL, "Motion",
+        "How much of what the motion module adds counts. 0: nothing moves together.",
+        details="A number, a schedule or a mask, like motion scale: where a mask is black, the module does "
+        "not act.",
+    ),
 )  # fmt: skip
 
 FIELD_BY_NAME: Mapping[str, Field] = {
@@ -403,14 +426,7 @@ def changed_values(parameters: Parameters, since: Parameters = _DEFAULTS) -> dic
 
 def to_api(parameters: Parameters) -> dict[str, Any]:
     """What an API client would send for `parameters`: every field, in table order. (Any: JSON.)"""
-    return {field.name: to_json(_get(parameters, field.attribute)) for field in FIELDS}
-
-
-def to_json(value: Value) -> Any:
-    """One value as JSON has it. (Any: JSON.)"""
-    if isinstance(value, tuple):
-        return list(value)
-    return encode_image(value) if isinstance(value, Image.Image) else value
+    return {field.name: json_value(_get(parameters, field.attribute)) for field in FIELDS}
 
 
 def json_schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -11,14 +12,17 @@ from .formats import FORMATS, Format, format_names
 from .frame_rate import exact_fps
 from .frames import PING_PONG, ordered_frames
 from .loops import LOOPS
+from .multival import FrameValues
 from .noise import free_noise_order
-from .parameters import Parameters, check_overlap
+from .parameters import FIELD_BY_NAME, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
+from .schedules import written
 from .windows import ContextLayout, Window, build_spans, build_windows
 
 DEFAULT_FPS = 8.0
 DEFAULT_CONTEXT_LENGTH = 16
 _DRAWN_FRAMES = 64
+_LEVELS = "_.:-=+*#@"
 
 
 class ModuleLimits(Protocol):
@@ -39,6 +43,19 @@ class PlanCost:
 
 
 @dataclass(frozen=True)
+class MotionPlan:
+    """How strongly the motion module acts on each frame."""
+
+    scale: FrameValues
+    effect: FrameValues
+
+    @property
+    def values(self) -> tuple[FrameValues, ...]:
+        """Those that change something."""
+        return tuple(each for each in (self.scale, self.effect) if not each.is_one)
+
+
+@dataclass(frozen=True)
 class Plan:
     """All that is decided before generating.
 
@@ -55,6 +72,7 @@ class Plan:
     negative_prompt_track: PromptTrack
     played_frames: tuple[int, ...]
     notes: tuple[str, ...]
+    motion: MotionPlan
 
     @property
     def context_length(self) -> int:
@@ -160,6 +178,7 @@ def build_plan(
         negative_prompt_track=tracks[1],
         played_frames=ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong}),
         notes=notes,
+        motion=_plan_motion(parameters, num_frames, fps),
     )
 
 
@@ -175,6 +194,7 @@ def format_plan(plan: Plan, num_steps: int = 20, drawn_steps: int = 4) -> str:
         ("Fuse", layout.fuse),
         ("Loop", layout.closed_loop),
         ("UNet", f"{cost.window_calls} window calls with {cost.frame_calls} frames in {num_steps} steps"),
+        *_motion_rows(plan),
         *(("Note", note) for note in plan.notes),
         *_track_rows("Prompt", plan.prompt_track),
         *_track_rows("Negative", plan.negative_prompt_track),
@@ -183,6 +203,14 @@ def format_plan(plan: Plan, num_steps: int = 20, drawn_steps: int = 4) -> str:
         rows += _window_rows(plan, step)
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
+
+
+def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> MotionPlan:
+    motion = parameters.motion
+    return MotionPlan(
+        motion.scale.over_frames(num_frames, fps, "motion_scale"),
+        motion.effect.over_frames(num_frames, fps, "motion_effect"),
+    )
 
 
 def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
@@ -255,6 +283,26 @@ def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
         text = " ".join([track.prompts[keyframe.prompt], *tags])
         rows.append((label if is_alone else f"{label} {keyframe.frame}", text))
     return rows
+
+
+def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
+    """A line for what each value is, and one of its height over the clip, where it changes."""
+    rows: list[tuple[str, str]] = []
+    for each in plan.motion.values:
+        rows.append((FIELD_BY_NAME[each.name].label, each.text))
+        low, high = min(each.values), max(each.values)
+        if low < high:
+            rows.append(("", f"{draw_values(each.values)}  {written(low)} to {written(high)}"))
+    return rows
+
+
+def draw_values(values: Sequence[float]) -> str:
+    """Values as a line of letters, the fuller the higher; of long clips, each letter is several frames."""
+    cells = min(len(values), _DRAWN_FRAMES)
+    highest = max(values) or 1
+    top = len(_LEVELS) - 1
+    levels = (round(values[cell * len(values) // cells] / highest * top) for cell in range(cells))
+    return "".join(_LEVELS[level] for level in levels)
 
 
 def _window_rows(plan: Plan, step: int) -> list[tuple[str, str]]:

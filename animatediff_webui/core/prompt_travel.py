@@ -19,7 +19,6 @@ keyframes.) A text without keyframes is one prompt for all frames, unchanged.
 from __future__ import annotations
 
 import json
-import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -27,17 +26,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from .easings import EASINGS
 from .errors import LoraTagError, PromptTravelError
 from .lora_tags import LoraTag, take_lora_tags
+from .positions import POSITION, named, read_position
 
 if TYPE_CHECKING:
     import torch
 
-# Each run of blanks can be matched in one way alone: a prompt may be as long as its sender likes, and must
-# not take time by the square of that.
-_POSITION = r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,9}(?=\s*[%s]))?)(?:\s*(?P<unit>[%s]))?"
-_KEYFRAME_LINE = re.compile(rf"(?P<position>{_POSITION})\s*:(?P<text>.*)")
-_JSON_KEY = re.compile(rf'"\s*{_POSITION}\s*"\s*:\s*"')
+_KEYFRAME_LINE = re.compile(rf"(?P<position>{POSITION})\s*:(?P<text>.*)")
+_JSON_KEY = re.compile(rf'"\s*{POSITION}\s*"\s*:\s*"')
 _JSON_STRING = r'"((?:\\.|[^"\\])*)"'
 _JSON_ENTRY = re.compile(rf"{_JSON_STRING}\s*:\s*{_JSON_STRING}\s*(,?)", re.S)
 _GAPS = re.compile(r"[ \t]+(?=,)|(?<=,)(?:[ \t]*,)+|[ \t]+(?=[ \t])")
@@ -172,7 +170,7 @@ def _read_keyframes(
         frame = _frame_index(entry, num_frames, fps)
         if keyframes and frame <= keyframes[-1].frame:
             raise PromptTravelError(
-                f"Line {entry.line}: keyframe {_named(entry, frame)} does not come after keyframe "
+                f"Line {entry.line}: keyframe {named(entry.position, frame)} does not come after keyframe "
                 f"{keyframes[-1].frame}: sort the keyframes, one per frame{_hint(entry)}."
             )
         prompt, loras = _without_loras(entry)
@@ -307,27 +305,18 @@ def _unescaped(text: str, line: int) -> str:
 
 def _frame_index(entry: _Entry, num_frames: int, fps: float | Fraction) -> int:
     """The frame that a keyframe's position means; halves round up."""
-    match = re.fullmatch(_POSITION, entry.position)
-    if match is None:
+    position, last = read_position(entry.position), num_frames - 1
+    if position is None:
         raise PromptTravelError(
             f'Line {entry.line}: {entry.position!r} is no keyframe: use "8", "50%" or "1.5s".'
         )
-    number, last = Fraction(match["number"]), num_frames - 1
-    if match["unit"] == "%":
-        number = number * last / 100
-    elif match["unit"] == "s":
-        number = number * Fraction(fps)
-    frame = math.floor(number + Fraction(1, 2))
+    frame = position.index(num_frames, fps)
     if frame > last:
         raise PromptTravelError(
-            f"Line {entry.line}: keyframe {_named(entry, frame)} is past the last frame ({last}): use 0 to "
-            f"{last}, or raise the number of frames{_hint(entry)}."
+            f"Line {entry.line}: keyframe {named(entry.position, frame)} is past the last frame ({last}): "
+            f"use 0 to {last}, or raise the number of frames{_hint(entry)}."
         )
     return frame
-
-
-def _named(entry: _Entry, frame: int) -> str:
-    return str(frame) if entry.position == str(frame) else f"{entry.position} (frame {frame})"
 
 
 def _hint(entry: _Entry) -> str:
@@ -379,11 +368,3 @@ def _blend_at(
     length = (keyframes[right] - keyframes[left]) % num_frames
     position = ((frame - keyframes[left]) % num_frames) / length
     return Blend(left, right, ease(position))
-
-
-EASINGS: Mapping[str, Callable[[float], float]] = {
-    "linear": lambda position: position,
-    "hold": lambda position: 0.0,
-    "ease in-out": lambda position: position * position * (3 - 2 * position),
-}
-"""The pace between two keyframes, from 0 at the left one to 1 at the right one."""

@@ -37,6 +37,13 @@ def api_value(field: Field) -> st.SearchStrategy[Any]:
         Kind.PATH: st.sampled_from(["clips/a.mp4", "C:\\clips"]),
         Kind.IMAGE: st.just(base64_png()),
         Kind.CHOICE: st.sampled_from(field.choices or ("x",)),
+        Kind.MULTIVAL: st.one_of(
+            st.floats(0, 100),
+            st.sampled_from(["0: 1, 100%: 0.4 hold", "left.png [0.2, 1.5] * 0.5", ""]),
+            st.fixed_dictionaries({"mask": st.sampled_from(["masks", "a/b.png"])}),
+            st.just({"mask": f"data:image/png;base64,{base64_png()}", "low": 0.1}),
+            st.fixed_dictionaries({"schedule": st.just("0: .5, 0.5s: 2 ease in-out")}),
+        ),
         Kind.CHOICES: st.lists(st.sampled_from(field.choices or ("x",)), unique=True),
     }
     return strategies[field.kind]

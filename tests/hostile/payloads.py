@@ -96,6 +96,7 @@ GOOD: dict[Kind, Callable[[Field, Random], Any]] = {
     Kind.PATH: lambda field, random: random.choice(("", "clips/a.mp4", "C:\\clips")),
     Kind.IMAGE: lambda field, random: base64_png(),
     Kind.CHOICE: lambda field, random: random.choice(field.choices),
+    Kind.MULTIVAL: lambda field, random: random.choice((0, 1.5, "0.25", "0: 1, 100%: 0", {"mask": "masks"})),
     Kind.CHOICES: lambda field, random: random.choices(field.choices, k=random.randrange(1, 5)),
 }
 

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from animatediff_webui.core.errors import ParameterError, UserError
-from animatediff_webui.core.fields import shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
+from animatediff_webui.core.wording import shown
+from animatediff_webui.motion_control import read_control
 from animatediff_webui.session import Session
 from motion_module import BetaSchedule, MotionModule
 
@@ -194,7 +195,8 @@ class Animator:
         preview = self._preview(listeners)
         session = self._session(plan, image, listeners.on_window(preview))
         prompts = read_prompts(plan, self.loras, self.lora_folders)
-        run = Run(session, image, self.frame_size(image), schedule, prompts)
+        control = read_control(plan.motion)
+        run = Run(session, image, self.frame_size(image), schedule, prompts, control)
         if listeners.start is not None:
             listeners.start(session)
         device = self.options.torch_device

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from animatediff_webui.core.fields import shown
 from animatediff_webui.core.plan import Plan
+from animatediff_webui.core.wording import shown
 from animatediff_webui.media import MediaError, WriterOptions, WrittenFile
 from animatediff_webui.session import Session
 

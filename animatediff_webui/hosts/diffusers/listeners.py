@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.fields import Field, Kind, shown
+from animatediff_webui.core.fields import Field, Kind
+from animatediff_webui.core.wording import shown
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from animatediff_webui.core.errors import ParameterError, UserError
-from animatediff_webui.core.fields import Field, Kind, Value, shown, shown_key
+from animatediff_webui.core.fields import Field, Kind, Value
+from animatediff_webui.core.wording import shown, shown_key
 
 from .keywords import as_list, as_path, nearest, plain_number
 

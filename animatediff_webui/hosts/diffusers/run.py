@@ -21,7 +21,7 @@ from .timings import RunKey, peak_memory, record_run
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
-    from motion_module import BetaSchedule, MotionModule
+    from motion_module import BetaSchedule, MotionControl, MotionModule
 
     from .pipelines import Pipeline
 
@@ -44,6 +44,7 @@ class Run:
     size: tuple[int, int]
     schedule: BetaSchedule | None
     prompts: Prompts
+    control: MotionControl
 
 
 def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path]) -> Prompts:
@@ -97,4 +98,5 @@ def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest
         num_steps=image.steps,
         cfg_scale=image.cfg_scale,
         loras=tuple(temporal),
+        control=run.control,
     )

@@ -17,7 +17,7 @@ import torch
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.session import SamplingStoppedError
-from motion_module import injected, motion_loras, video_group_norms
+from motion_module import UNCHANGED, injected, motion_loras, video_group_norms
 
 from .denoising import build_denoiser
 from .pipelines import is_sdxl
@@ -25,7 +25,7 @@ from .windowed_unet import BeforeWindow, WindowedUNet
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module import MotionLora, MotionModule
+    from motion_module import MotionControl, MotionLora, MotionModule
 
     from .pipelines import Pipeline, Scheduler
     from .prompts import Conditioning
@@ -36,7 +36,10 @@ _FRESH_NOISE = 2**40
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """Everything that decides the latents; `loras` are the motion module's, the pipeline has its own."""
+    """Everything that decides the latents.
+
+    `loras` are the motion module's, the pipeline has its own; `control` is how strongly the module acts.
+    """
 
     plan: Plan
     positive: Conditioning
@@ -47,6 +50,7 @@ class SamplingRequest:
     num_steps: int = 20
     cfg_scale: float = 7.0
     loras: tuple[Lora, ...] = ()
+    control: MotionControl = UNCHANGED
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def sample(
     conditionings = request.positive, request.negative
     unet = WindowedUNet(
         pipeline.unet, module, request.plan, conditionings,
-        denoiser=denoiser, before_window=before_window, device=device,
+        control=request.control, denoiser=denoiser, before_window=before_window, device=device,
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
     with ExitStack() as stack:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.fields import shown, shown_key
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
@@ -16,6 +15,7 @@ from animatediff_webui.core.parameters import (
     parse_parameters,
     refuse_unsupported,
 )
+from animatediff_webui.core.wording import shown, shown_key
 
 from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings
 from .keywords import nearest, plain_number
@@ -64,6 +64,8 @@ class AnimationKeywords(TypedDict, total=False):
     prompt_easing: str
     freenoise: bool
     freeinit_fast: bool
+    motion_scale: object
+    motion_effect: object
 
 
 class ClipKeywords(ImageKeywords, AnimationKeywords, total=False):

@@ -18,7 +18,7 @@ from .results import check_finite
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module import MotionModule
+    from motion_module import MotionControl, MotionModule
 
     from .denoising import Denoiser
     from .prompts import Conditioning
@@ -58,14 +58,19 @@ class WindowedUNet:
         plan: Plan,
         conditionings: Sequence[Conditioning],
         *,
+        control: MotionControl,
         denoiser: Denoiser,
         before_window: BeforeWindow,
         device: torch.device,
     ) -> None:
-        """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs."""
+        """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs.
+
+        `control` is how strongly the module acts.
+        """
         self._unet, self._module, self._plan = unet, module, plan
         self._positive, self._negative = conditionings
         self._denoiser, self._before_window, self._device = denoiser, before_window, device
+        self._control = control
         self._weights_dtype = next(unet.parameters()).dtype
         self.step = 0
         self.denoised: torch.Tensor | None = None
@@ -120,7 +125,7 @@ class WindowedUNet:
             moved["added_cond_kwargs"] = {**added, "text_embeds": self._moved(torch.cat(pooled))}
         with ExitStack() as stack:
             if self._module is not None:
-                stack.enter_context(self._module.frames(len(window.frames), window.frames))
+                stack.enter_context(self._module.frames(len(window.frames), window.frames, self._control))
             return cast("torch.Tensor", self._unet(timestep=timestep, **{**moved, "return_dict": False})[0])
 
     def _moved(self, value: T) -> T:

@@ -7,7 +7,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from animatediff_webui.core.windows import Window
-from motion_module import BetaSchedule, MotionModule, injected, motion_loras, unet_loras, video_group_norms
+from motion_module import (
+    BetaSchedule,
+    MotionControl,
+    MotionModule,
+    injected,
+    motion_loras,
+    unet_loras,
+    video_group_norms,
+)
 
 from .backends import Backend
 from .controlnet import framed_encoders
@@ -45,7 +53,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
 
 
 @contextmanager
-def framed(module: MotionModule, window: Window) -> Generator[None, None, None]:
+def framed(module: MotionModule, window: Window, control: MotionControl) -> Generator[None, None, None]:
     """Inside, the temporal layers know which frames of the clip they see: ours, and ControlNet's."""
-    with module.frames(len(window.frames), window.frames), framed_encoders(len(window.frames)):
+    with module.frames(len(window.frames), window.frames, control), framed_encoders(len(window.frames)):
         yield

@@ -12,8 +12,9 @@ from modules import devices, shared
 from animatediff_webui.core.infotext import KEY, NOTE_KEY, format_value
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
+from animatediff_webui.motion_control import read_control
 from animatediff_webui.session import Session
-from motion_module import MotionModule
+from motion_module import MotionControl, MotionModule
 
 from .host_types import ImageRequest, Request, Texts, is_image_request
 from .motion_modules import ModuleLibrary
@@ -26,7 +27,8 @@ from .start import MASKS_ATTRIBUTE, init_with_masks
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source_frames` are the
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts, `control` how strongly the
+    module acts; `source_frames` are the
     pictures that img2img was given, where they are several: each is a frame.
     """
 
@@ -36,6 +38,7 @@ class Prepared:
     infotext: str
     source_frames: int | None
     plan: Plan
+    control: MotionControl
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
         """The plan of a clip with these prompts. Raises the user's errors."""
@@ -57,7 +60,8 @@ def prepare(p: Request, parameters: Parameters, settings: Settings, modules: Mod
     source_frames = num_pictures if num_pictures > 1 else None
     plan = build_plan(parameters, module=module.spec, source_frames=source_frames)
     Session(plan, p.steps, seed=0).check_output(Path(p.outpath_samples))
-    return Prepared(parameters, settings, module, value, source_frames, plan)
+    control = read_control(plan.motion)
+    return Prepared(parameters, settings, module, value, source_frames, plan, control)
 
 
 @contextmanager

@@ -174,7 +174,7 @@ class ClipSampling:
             windows=lambda: self.plan.windows(self._step()),
             num_parts=lambda: num_parts(self.p.get_conds()[0]),
             before_window=self._before_window,
-            framed=lambda window: framed(module, window),
+            framed=lambda window: framed(module, window, prepared.control),
         )
         schedule = prepared.settings.beta_schedule or module.spec.beta_schedule
         animation = Animation(module, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)

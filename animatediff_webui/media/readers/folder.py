@@ -23,12 +23,13 @@ def read_folder(folder: Path, selection: Selection) -> FrameSource:
     chosen = [files[index] for index in selection.of(len(files), folder)]
 
     def frames() -> Iterator[Image.Image]:
-        return (_read_picture(file) for file in chosen)
+        return (read_picture(file) for file in chosen)
 
-    return FrameSource(folder, None, _read_picture(chosen[0]).size, None, frames, lambda: len(chosen))
+    return FrameSource(folder, None, read_picture(chosen[0]).size, None, frames, lambda: len(chosen))
 
 
-def _read_picture(file: Path) -> Image.Image:
+def read_picture(file: Path) -> Image.Image:
+    """One picture, upright, in RGB. Raises UnreadableMediaError."""
     avif_available()
     with unreadable(file):
         image = Image.open(file)

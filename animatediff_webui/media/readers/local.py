@@ -11,7 +11,9 @@ from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url
 
 # Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
+ANIMATED = (".gif", ".webp", ".png", ".avif")
+"""Endings of pictures that may move."""
+_PICTURES = (*ANIMATED, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def local_path(path: Path | str) -> Path:
@@ -49,10 +51,11 @@ def video_input(path: Path) -> list[str]:
 
 def natural_order(folder: Path) -> list[Path]:
     """The pictures of a folder, numbers compared as numbers: 2.png comes before 10.png."""
-    return sorted((file for file in folder.iterdir() if _is_picture(file)), key=_natural)
+    return sorted((file for file in folder.iterdir() if is_picture(file)), key=_natural)
 
 
-def _is_picture(file: Path) -> bool:
+def is_picture(file: Path) -> bool:
+    """Whether its name is a picture's, and it is no hidden one."""
     return file.suffix.lower() in _PICTURES and not file.name.startswith(".") and file.is_file()
 
 

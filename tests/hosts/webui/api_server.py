@@ -14,7 +14,8 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from animatediff_webui.core.parameters import FIELDS, to_json
+from animatediff_webui.core.fields import json_value
+from animatediff_webui.core.parameters import FIELDS
 
 SCRIPT = "animatediff"
 PASSED_ON = ("prompt", "negative_prompt", "seed", "steps", "cfg_scale", "width", "height", "batch_size")
@@ -45,7 +46,7 @@ def build_app(webui: Any, credentials: str | None = None) -> FastAPI:
 
 def script_arguments(payload: dict[str, Any]) -> list[Any]:
     """The page's defaults, those in front replaced by what the client sent."""
-    arguments = [to_json(field.default) for field in FIELDS]
+    arguments = [json_value(field.default) for field in FIELDS]
     for name, sent in payload["alwayson_scripts"].items():
         if name.lower() != SCRIPT:
             raise HTTPException(422, f"Script '{name}' not found")

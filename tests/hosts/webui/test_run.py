@@ -494,3 +494,16 @@ def test_grid_of_several_answers_tells_the_files_of_each(webui):
         (0, "00001-1.gif", 4.0),
         (1, "00002-1.gif", 8.0),
     ]
+
+
+def test_motion_values_of_one_change_no_bit_and_others_do(webui):
+    plain = webui.samples({})
+    assert torch.equal(webui.samples({"motion_scale": 1, "motion_effect": "0: 1, 50%: 1"}), plain)
+    assert not torch.allclose(webui.samples({"motion_effect": "0: 1, 50%: 0"}), plain)
+    assert not torch.allclose(webui.samples({"motion_scale": 0}), plain)
+
+
+def test_motion_mask_that_cannot_be_read_is_refused(webui):
+    with pytest.raises(webui.host.api.AnimateDiffError, match="motion_effect cannot be read"):
+        webui.run({"motion_effect": "missing.png"})
+    assert webui.model.calls == []

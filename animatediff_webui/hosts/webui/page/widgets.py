@@ -77,6 +77,11 @@ PROMPT_TRAVEL_NOTE = (
     "<pre>a cat in the garden\n0: spring, blossom\n8: autumn, falling leaves\nhigh quality</pre>"
     "Instead of a frame: 50% of the clip, or 1.5s. The negative prompt can change in the same way."
 )
+MOTION_NOTE = (
+    "A number; or one that changes over the clip: <code>0: 1, 50%: 0.4 hold, 3s: 1.2</code>; or a mask: the "
+    "path of a picture, or of a folder or video with one a frame, <code>left.png [0.2, 1.5]</code> with what "
+    "black and white mean; or several, with <code> * </code> between them."
+)
 FIRST_FRAME_NOTE = "The first frame is the picture in this tab."
 
 LAYOUT: tuple[Group, ...] = (
@@ -106,6 +111,7 @@ LAYOUT: tuple[Group, ...] = (
             ("freeinit_ds", "freeinit_dt"),
         ),
     ),
+    Group("Motion", (("motion_scale", "motion_effect"),), note=MOTION_NOTE),
     Group("Playing and file names", (("reverse", "request_id"), ("interp", "interp_x"))),
     Group("Video source", (("video_source",), ("video_path", "mask_path"))),
 )
@@ -154,6 +160,8 @@ def _first_value(kind: WidgetKind, field: Field, value: object, modules: list[st
         return [str(each) for each in chosen]
     if field.kind is Kind.MODEL:
         return str(value) if value else next(iter(modules), None)
+    if field.kind is Kind.MULTIVAL:
+        return str(value)
     return "" if kind is WidgetKind.TEXTBOX and not value else cast("Value", value)
 
 
@@ -188,4 +196,5 @@ _WIDGET_KINDS = {
     Kind.TEXT: WidgetKind.TEXTBOX,
     Kind.PATH: WidgetKind.TEXTBOX,
     Kind.IMAGE: WidgetKind.IMAGE,
+    Kind.MULTIVAL: WidgetKind.TEXTBOX,
 }

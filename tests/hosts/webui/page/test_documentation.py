@@ -1,13 +1,14 @@
 from pathlib import Path
 
-from animatediff_webui.core.parameters import FIELDS, Field, to_json
+from animatediff_webui.core.fields import json_value
+from animatediff_webui.core.parameters import FIELDS, Field
 from animatediff_webui.hosts.webui.settings import SETTINGS
 
 PAGE = (Path(__file__).parents[4] / "docs" / "webui.md").read_text("utf-8")
 
 
 def row(field: Field) -> str:
-    default = shown(to_json(field.default))
+    default = shown(json_value(field.default))
     return f"| `{field.name}` | {field.label} | {field.allowed} | {default} | {field.full_help} |"
 
 

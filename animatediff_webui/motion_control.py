@@ -1,0 +1,62 @@
+"""How strongly a motion module acts on a clip: what the plan says, with its masks read."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.multival import FrameValues, Mask
+from animatediff_webui.media import MediaError
+from animatediff_webui.media.masks import read_mask
+
+if TYPE_CHECKING:
+    import torch
+
+    import motion_module
+    from animatediff_webui.core.plan import MotionPlan
+
+
+def read_control(plan: MotionPlan) -> motion_module.MotionControl:
+    """What the plan says, for `MotionModule.frames`. Raises ParameterError for masks that cannot be used."""
+    from motion_module import MotionControl  # here, because it imports torch
+
+    return MotionControl(_read_values(plan.scale), _read_values(plan.effect))
+
+
+def _read_values(values: FrameValues) -> motion_module.FrameValues | None:
+    """Values times masks; None where that changes nothing."""
+    import torch
+
+    from motion_module import FrameValues
+
+    if values.is_one:
+        return None
+    numbers = torch.tensor(values.values)[:, None, None]
+    product = numbers[:1] if len(set(values.values)) == 1 else numbers
+    for mask in values.masks:
+        product = _times(product, _read_mask(mask, values))
+    return FrameValues(product)
+
+
+def _read_mask(mask: Mask, values: FrameValues) -> torch.Tensor:
+    """`f h w` from its low to its high."""
+    import torch
+
+    try:
+        grey = torch.tensor(read_mask(mask.source, len(values.values)))
+    except MediaError as error:
+        raise ParameterError(f"{values.name} cannot be read: {error}") from error
+    return mask.low + (mask.high - mask.low) * grey
+
+
+def _times(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Values `f h w` multiplied, at the larger of their sizes."""
+    from torch.nn.functional import interpolate
+
+    size = max(first.shape[1:], second.shape[1:], key=math.prod)
+    left, right = (
+        each if each.shape[1:] in (size, (1, 1)) else interpolate(each[None], size, mode="bilinear")[0]
+        for each in (first, second)
+    )
+    return left * right

@@ -1,0 +1,93 @@
+"""How strongly a motion module acts, frame by frame and place by place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from motion_module.errors import MotionModuleError
+
+
+@dataclass(frozen=True, eq=False)
+class FrameValues:
+    """A number for each frame, or for each place in each frame: `f h w` in float32, on the CPU.
+
+    An axis of one is the same for all. `h w` may be of any size: they are stretched over what they act on.
+    """
+
+    values: Tensor
+    _sized: dict[tuple[object, ...], Tensor] = field(default_factory=dict[tuple[object, ...], Tensor])
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or not self.values.isfinite().all():
+            raise MotionModuleError(
+                f"Values of the shape {tuple(self.values.shape)} were given for frames: give finite numbers "
+                "`f h w`."
+            )
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether all of them are 0."""
+        return not self.values.any()
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all places of a frame have the same."""
+        return self.values.shape[1:] == (1, 1)
+
+    def of(self, frames: Sequence[int]) -> FrameValues:
+        """Those of some frames, by index."""
+        if len(self.values) == 1:
+            return self
+        if max(frames) >= len(self.values):
+            raise MotionModuleError(
+                f"There are values for {len(self.values)} frames, but frame {max(frames)} is asked for: give "
+                "one for each frame."
+            )
+        return FrameValues(self.values[list(frames)])
+
+    def over(self, height: int, width: int, like: Tensor) -> Tensor:
+        """`f h w` of that size, or `f 1 1`, in the dtype and on the device of `like`."""
+        key = (height, width, like.dtype, like.device)
+        if key not in self._sized:
+            values = self.values
+            if not self.is_uniform:
+                size = (height, width)
+                values = F.interpolate(values[None], size, mode="bilinear", antialias=True)[0]
+            self._sized[key] = values.to(like)
+        return self._sized[key]
+
+
+@dataclass(frozen=True)
+class MotionControl:
+    """What changes how a motion module acts; None changes nothing.
+
+    scale: the keys of its attentions are multiplied by it, so that softmax(q k / sqrt(e)) becomes
+    softmax(scale q k / sqrt(e)): above 1 a frame attends to the most similar ones alone, at 0 to all alike.
+    A frame's value weighs how others attend to it. effect: h becomes h + effect (layer(h) - h).
+    (Both as the multivals of the same names in ComfyUI-AnimateDiff-Evolved.)
+    """
+
+    scale: FrameValues | None = None
+    effect: FrameValues | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the module adds nothing at all."""
+        return self.effect is not None and self.effect.is_zero
+
+    def of(self, frames: Sequence[int]) -> MotionControl:
+        """What counts for some frames, by index."""
+        if self.scale is None and self.effect is None:
+            return self
+        return replace(
+            self,
+            scale=None if self.scale is None else self.scale.of(frames),
+            effect=None if self.effect is None else self.effect.of(frames),
+        )
+
+
+UNCHANGED = MotionControl()

@@ -18,7 +18,9 @@ import torch
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
+from animatediff_webui.core.windows import Window
 from motion_module import MotionModule, MotionModuleSpec
+from motion_module.runtime import Runtime
 
 from .host_types import Request
 
@@ -79,18 +81,19 @@ class MotionWrapper(MotionModule):
             )
         spec = MotionModuleSpec(family="SparseCtrl encoder", has_up_blocks=False, num_attention_blocks=1)
         super().__init__(spec, mm_name)
-        _encoders.add(self)
+        _encoder_runtimes.add(self.runtime)
 
 
-_encoders: WeakSet[MotionWrapper] = WeakSet()
+_encoder_runtimes: WeakSet[Runtime] = WeakSet()
+"""Of ControlNet's encoders: it keeps the layers, which know their runtime, and drops the wrapper."""
 
 
 @contextmanager
-def framed_encoders(num_frames: int) -> Generator[None, None, None]:
-    """Inside, the encoders that ControlNet holds know how many frames a clip has."""
+def framed_encoders(window: Window) -> Generator[None, None, None]:
+    """Inside, the encoders that ControlNet holds know which frames they see."""
     with ExitStack() as stack:
-        for encoder in list(_encoders):
-            stack.enter_context(encoder.frames(num_frames))
+        for runtime in list(_encoder_runtimes):
+            stack.enter_context(runtime.frames(len(window.frames), window.frames))
         yield
 
 

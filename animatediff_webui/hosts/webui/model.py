@@ -47,5 +47,5 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
 @contextmanager
 def framed(module: MotionModule, window: Window) -> Generator[None, None, None]:
     """Inside, the temporal layers know which frames of the clip they see: ours, and ControlNet's."""
-    with module.frames(len(window.frames), window.frames), framed_encoders(len(window.frames)):
+    with module.frames(len(window.frames), window.frames), framed_encoders(window):
         yield

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.multival import FrameValues, Mask
-from animatediff_webui.media import MediaError
+from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.masks import read_mask
 
 if TYPE_CHECKING:
     import torch
 
-    import motion_module
     from animatediff_webui.core.plan import MotionPlan
+    from motion_module import control
 
 
-def read_control(plan: MotionPlan) -> motion_module.MotionControl:
+def read_control(plan: MotionPlan) -> control.MotionControl:
     """What the plan says, for `MotionModule.frames`. Raises ParameterError for masks that cannot be used."""
-    from motion_module import MotionControl  # here, because it imports torch
+    from motion_module.control import MotionControl  # here, because it imports torch
 
     return MotionControl(_read_values(plan.scale), _read_values(plan.effect))
 
 
-def _read_values(values: FrameValues) -> motion_module.FrameValues | None:
+def _read_values(values: FrameValues) -> control.FrameValues | None:
     """Values times masks; None where that changes nothing."""
     import torch
 
-    from motion_module import FrameValues
+    from motion_module.control import FrameValues
 
     if values.is_one:
         return None

@@ -29,6 +29,7 @@ HELLO = (
     "0: a red circle on a white background\n25%: a purple heart on a yellow background\n"
     "50%: a blue star on a white background\n75%: a green square on a yellow background"
 )
+RIGHT = "a red circle moving right on a blue background"
 STAR, HEART = "a yellow star standing still on a purple background", "a white heart moving right over red"
 
 
@@ -77,6 +78,23 @@ def draw_freenoise(animator: Animator) -> Image.Image:
     return draw_sheet(rows)
 
 
+def draw_motion(animator: Animator) -> Image.Image:
+    half = Image.new("L", (2, 1))
+    half.putpixel((0, 0), 255)
+    chosen: dict[str, ClipKeywords] = {
+        "as it is": {},
+        "motion effect 0": {"motion_effect": 0},
+        "motion effect 0.5": {"motion_effect": 0.5},
+        "motion effect 0: 1 hold, 50%: 0": {"motion_effect": "0: 1 hold, 50%: 0"},
+        "motion effect by a mask: 1 on the left, 0 on the right": {"motion_effect": {"mask": half}},
+        "motion scale 0": {"motion_scale": 0},
+        "motion scale 2": {"motion_scale": 2},
+    }
+    return draw_sheet(
+        [(words, _frames(animator, RIGHT, seed=3, **settings)[::2]) for words, settings in chosen.items()]
+    )
+
+
 PICTURES = {
     "windows": draw_windows,
     "loop": draw_loop,
@@ -84,6 +102,7 @@ PICTURES = {
     "turn": draw_turn,
     "freeinit": draw_freeinit,
     "freenoise": draw_freenoise,
+    "motion": draw_motion,
 }
 
 

@@ -74,10 +74,5 @@ class MotionModule(nn.Module):
             raise MotionModuleError(
                 f"{len(chosen)} frame indices were given for {num_frames} frames: give one for each."
             )
-        runtime = self.runtime
-        previous = runtime.num_frames, runtime.frame_indices, runtime.control
-        runtime.num_frames, runtime.frame_indices, runtime.control = num_frames, chosen, control.of(chosen)
-        try:
+        with self.runtime.frames(num_frames, chosen, control):
             yield
-        finally:
-            runtime.num_frames, runtime.frame_indices, runtime.control = previous

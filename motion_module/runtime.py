@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from einops import rearrange
@@ -28,14 +30,32 @@ def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
     return rearrange(F.scaled_dot_product_attention(query, key, value), "r n f e -> r f (n e)")
 
 
-@dataclass
+@dataclass(eq=False)
 class Runtime:
-    """num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are; control: how strongly the module acts on them."""
+    """What all layers of a module share; each has its own, so two are never equal.
+
+    num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
+    those are; control: how strongly the module acts on them.
+    """
 
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
     control: MotionControl = UNCHANGED
+
+    @contextmanager
+    def frames(
+        self, num_frames: int, indices: tuple[int, ...], control: MotionControl = UNCHANGED
+    ) -> Generator[None]:
+        """Inside, a batch's rows are `(b f)` with f = num_frames, of which `indices` are the frames.
+
+        `control` is of all frames of the animation.
+        """
+        previous = self.num_frames, self.frame_indices, self.control
+        self.num_frames, self.frame_indices, self.control = num_frames, indices, control.of(indices)
+        try:
+            yield
+        finally:
+            self.num_frames, self.frame_indices, self.control = previous
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""

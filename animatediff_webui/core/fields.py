@@ -10,10 +10,9 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from .errors import ParameterError
+from .errors import ParameterError, shown
 from .image import decode_image, encode_image
 from .multival import ALLOWED, Multival, parse_multival
-from .wording import shown
 
 Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | Multival | None"
 

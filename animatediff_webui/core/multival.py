@@ -18,10 +18,9 @@ from typing import TypeAlias, cast
 
 from PIL import Image
 
-from .errors import ParameterError, ScheduleError
+from .errors import ParameterError, ScheduleError, shown, shown_text
 from .image import decode_image, encode_image
 from .schedules import NUMBER, Schedule, looks_like_schedule, parse_schedule, written
-from .wording import shown, shown_key
 
 LARGEST = 100.0
 _NUMBER = re.compile(NUMBER)
@@ -167,7 +166,7 @@ def _parse_part(text: str, name: str) -> Factor:
 def _parse_object(values: Mapping[object, object], name: str) -> Iterable[Factor]:
     for key in values:
         if key not in _KEYS:
-            raise ParameterError(f"{name} has no {shown_key(str(key))}: there are {', '.join(_KEYS)}.")
+            raise ParameterError(f"{name} has no {shown_text(str(key))}: there are {', '.join(_KEYS)}.")
     said = {str(key): value for key, value in values.items() if value is not None}
     if "mask" not in said and not said.keys().isdisjoint(("low", "high")):
         raise ParameterError(f"{name} has a low or a high, but no mask they are of: name a mask.")

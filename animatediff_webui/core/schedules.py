@@ -14,9 +14,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 from .easings import EASINGS
-from .errors import ScheduleError
+from .errors import ScheduleError, shown, shown_text
 from .positions import POSITION, Position, named, read_position
-from .wording import shown, shown_text
 
 NUMBER = r"(?:[0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)"
 _LINEAR = "linear"

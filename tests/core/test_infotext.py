@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animatediff_webui.core.errors import InfotextError
-from animatediff_webui.core.infotext import add_note, format_field, format_value, parse_value
+from animatediff_webui.core.infotext import format_field, format_value, parse_value
+from animatediff_webui.core.multival import parse_multival
+from animatediff_webui.core.notes import add_note
 from animatediff_webui.core.parameters import Parameters, parse_parameters
 from tests.core.arguments import api_arguments
 
@@ -31,14 +33,19 @@ def infotext(field: str) -> str:
     return f"a cat, AnimateDiff: no\nNegative prompt: bad\nSteps: 20, Seed: 1, {field}, Version: 1.10.1"
 
 
-def public_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+def public_parameters(arguments: dict[str, Any]) -> Parameters:
+    """What infotexts hold of a request: no pictures, no paths, no masks."""
     private = ("video_source", "video_path", "mask_path", "last_frame")
-    return {key: value for key, value in arguments.items() if key not in private}
+    values = {key: value for key, value in arguments.items() if key not in private}
+    for key in ("motion_scale", "motion_effect"):
+        if key in values:
+            values[key] = parse_multival(values[key], key).without_masks
+    return parse_parameters(values)
 
 
 @given(api_arguments(), st.none() | st.text("0123456789abcdef", min_size=1))
 def test_field_survives_the_webuis_parser(arguments: dict[str, Any], model_hash: str | None):
-    parameters = parse_parameters(public_arguments(arguments))
+    parameters = public_parameters(arguments)
     fields = webui_fields(infotext(format_field(parameters, model_hash=model_hash)))
     assert (fields["Seed"], fields["Version"]) == ("1", "1.10.1")
     info = parse_value(fields["AnimateDiff"])
@@ -47,7 +54,7 @@ def test_field_survives_the_webuis_parser(arguments: dict[str, Any], model_hash:
 
 @given(api_arguments())
 def test_field_quoted_by_the_host_itself_reads_back(arguments: dict[str, Any]):
-    parameters = parse_parameters(public_arguments(arguments))
+    parameters = public_parameters(arguments)
     value = format_value(parameters)
     quoted = value if "," not in value and ":" not in value else json.dumps(value, ensure_ascii=False)
     assert (

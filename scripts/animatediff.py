@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from gradio.components import Component
 
-    from animatediff_webui.hosts.webui.controlnet import AnimateDiffArgument
+    from animatediff_webui.hosts.webui.controlnet.argument import AnimateDiffArgument
     from animatediff_webui.hosts.webui.host_types import PostprocessedImage, Processed, Request
 
 FOLDER = Path(scripts.basedir()).resolve()

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from animatediff_webui.core.errors import UserError
 
 from .api import AnimateDiffError
-from .controlnet import find_run
+from .controlnet.argument import find_run
 from .host_types import ImageRequest, Processed
 from .motion_modules import natural_key
 from .patches import replaced, replaced_function

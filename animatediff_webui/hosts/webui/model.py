@@ -10,7 +10,7 @@ from animatediff_webui.core.windows import Window
 from motion_module import BetaSchedule, MotionModule, injected, motion_loras, unet_loras, video_group_norms
 
 from .backends import Backend
-from .controlnet import framed_encoders
+from .controlnet.sparsectrl import framed_encoders
 from .loras import ActiveLora
 from .windows import WindowedCall
 
@@ -45,7 +45,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
 
 
 @contextmanager
-def framed(module: MotionModule, window: Window) -> Generator[None, None, None]:
-    """Inside, the temporal layers know which frames of the clip they see: ours, and ControlNet's."""
+def framed_layers(module: MotionModule, window: Window) -> Generator[None, None, None]:
+    """Inside, the temporal layers know which frames of the clip they see: ours and ControlNet's."""
     with module.frames(len(window.frames), window.frames), framed_encoders(window):
         yield

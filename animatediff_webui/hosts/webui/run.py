@@ -21,7 +21,7 @@ from motion_module import MotionModuleError
 
 from .api import AnimateDiffError
 from .backends import find_backend
-from .controlnet import AnimateDiffArgument, build_argument
+from .controlnet.argument import AnimateDiffArgument, build_argument
 from .host_types import PostprocessedImage, Request
 from .loras import LoraLibrary
 from .output import Clip, read_infotext, write_clip

@@ -7,7 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from animatediff_webui.core.windows import Window
-from motion_module import BetaSchedule, MotionModule, injected, motion_loras, unet_loras, video_group_norms
+from motion_module.group_norms import video_group_norms
+from motion_module.injection import injected
+from motion_module.lora.strengths import motion_loras
+from motion_module.lora.unets import unet_loras
+from motion_module.module import MotionModule
+from motion_module.schedules import BetaSchedule
 
 from .backends import Backend
 from .controlnet.sparsectrl import framed_encoders

@@ -63,7 +63,7 @@ def _find_hints(p: Request, num_frames: int, looped: bool) -> list[Hint]:
     params = script.latest_network.control_params if script.latest_network is not None else None
     if params is None:
         raise UserError(
-            "ControlNet could not prepare its units; its error is in the WebUI's log: correct or disable them."
+            "ControlNet could not prepare its units (the WebUI's log has its error): correct or disable them."
         )
     hints: list[Hint] = []
     for unit, prepared in zip(script.enabled_units, params, strict=False):

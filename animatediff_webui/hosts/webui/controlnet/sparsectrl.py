@@ -1,4 +1,7 @@
-"""The temporal layers of SparseCtrl's encoders, which sd-webui-controlnet has this extension build."""
+"""The temporal layers of SparseCtrl's encoders, which sd-webui-controlnet builds of what is here.
+
+It imports `scripts.animatediff_mm`, which passes these names on; they are the ones that it asks for.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from enum import Enum
 from weakref import WeakSet
 
 from animatediff_webui.core.windows import Window
-from motion_module import MotionModule, MotionModuleSpec
+from motion_module.module import MotionModule
 from motion_module.runtime import Runtime
+from motion_module.spec import SPARSECTRL
 
 
 class MotionModuleType(Enum):
@@ -32,8 +36,7 @@ class MotionWrapper(MotionModule):
             raise ValueError(
                 f"Expected MotionModuleType.SparseCtrl, found {mm_type}: load others by AnimateDiff."
             )
-        spec = MotionModuleSpec(family="SparseCtrl encoder", has_up_blocks=False, num_attention_blocks=1)
-        super().__init__(spec, mm_name)
+        super().__init__(SPARSECTRL, mm_name)
         _encoder_runtimes.add(self.runtime)
 
 

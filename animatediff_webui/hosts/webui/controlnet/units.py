@@ -51,10 +51,10 @@ class ControlFrames:
     mask_folder: Path | None = None
 
 
-def find_units(p: Request, allowed_folder: Callable[[str], Path]) -> list[UnitFrames]:
+def find_units(p: Request, readable_folder: Callable[[str], Path]) -> list[UnitFrames]:
     """The enabled units that follow frames: their own, or the source's.
 
-    `allowed_folder` opens a folder that the request names. Raises UserError for folders that are not there,
+    `readable_folder` opens a folder that the request names. Raises UserError for folders that are not there,
     and keyframes that do not go with them.
     """
     script = find_script(p)
@@ -64,7 +64,7 @@ def find_units(p: Request, allowed_folder: Callable[[str], Path]) -> list[UnitFr
     for place in range(script.args_from, min(script.args_to, len(p.script_args))):
         unit = read_unit(p.script_args[place])
         if unit is not None and unit.enabled and not _has_picture(unit):
-            found.append(_read_frames(place, unit, allowed_folder))
+            found.append(_read_frames(place, unit, readable_folder))
     return found
 
 
@@ -122,20 +122,20 @@ def _has_picture(unit: Unit) -> bool:
     return image is not None or unit.ipadapter_input is not None
 
 
-def _read_frames(place: int, unit: Unit, allowed_folder: Callable[[str], Path]) -> UnitFrames:
+def _read_frames(place: int, unit: Unit, readable_folder: Callable[[str], Path]) -> UnitFrames:
     """A unit, with what the lines of its folder say. Raises UserError."""
     text = unit.batch_images
     if not isinstance(text, str) or not text.strip():
         return UnitFrames(place, unit)
     folder_line, *others = [line.strip() for line in text.strip().splitlines()]
-    folder = allowed_folder(folder_line)
+    folder = readable_folder(folder_line)
     files = tuple(natural_order(folder))
     if not files:
         raise UserError(f"The folder {folder_line} of a ControlNet unit holds no pictures: choose another.")
     masks, keyframes = None, None
     for line in others:
         if line.startswith(_MASKS):
-            masks = str(allowed_folder(line.removeprefix(_MASKS).strip()))
+            masks = str(readable_folder(line.removeprefix(_MASKS).strip()))
         elif line.startswith(_KEYFRAMES):
             keyframes = _read_keyframes(line.removeprefix(_KEYFRAMES))
     if keyframes is not None and len(keyframes) != len(files):

@@ -24,7 +24,9 @@ NAMES = (
     "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images", "extensions",
     "script_callbacks",
 )  # fmt: skip
-ADAPTER = ("run", "api", "batch", "extension", "output", "controlnet", "sampling", "request", "backends")
+ADAPTER = (
+    "run", "api", "batch", "extension", "output", "controlnet.argument", "sampling", "request", "backends",
+)  # fmt: skip
 UNET = LdmConfig(channel_mult=(1, 1, 1, 1), context_dim=24)
 TOKENS = 4
 """A chunk of tokens; a prompt has one for every six words."""
@@ -38,7 +40,7 @@ def host():
     try:
         found = {name: importlib.import_module(f"modules.{name}") for name in NAMES}
         package = "animatediff_webui.hosts.webui"
-        found |= {name: importlib.import_module(f"{package}.{name}") for name in ADAPTER}
+        found |= {name.split(".")[-1]: importlib.import_module(f"{package}.{name}") for name in ADAPTER}
         yield SimpleNamespace(**found)
     finally:
         sys.path.remove(str(FAKE_HOST))

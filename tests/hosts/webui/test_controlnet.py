@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,6 +109,18 @@ def test_folder_that_cannot_be_followed_is_refused_in_one_sentence(webui, contro
     with pytest.raises(webui.host.api.AnimateDiffError, match=message):
         run(webui, {}, unit)
     assert not webui.model.calls
+
+
+def test_controlnet_leaves_the_folder_of_a_refused_request_alone(webui, controlnet):
+    answers = []
+    webui.runner.alwayson_scripts.append(
+        SimpleNamespace(
+            args_from=0, args_to=0, process=lambda p, *args: answers.append(webui.host.argument.find_run(p))
+        )
+    )
+    with pytest.raises(webui.host.api.AnimateDiffError):
+        run(webui, {}, ControlNetUnit(input_mode=InputMode.BATCH, batch_images="/no/such/folder"))
+    assert [answer.enable for answer in answers] == [True]
 
 
 def test_keyframe_past_the_last_frame_is_refused(webui, controlnet, folder):

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 import torch
 
+from animatediff_webui.core.loops import NONE
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
@@ -46,6 +47,10 @@ def build_argument(parameters: Parameters, plan: Plan) -> AnimateDiffArgument:
     return AnimateDiffArgument(
         parameters.enable, plan.num_frames, plan.context_length, parameters.context.closed_loop
     )
+
+
+REFUSED = AnimateDiffArgument(enable=True, video_length=1, batch_size=1, closed_loop=NONE.name)
+"""The answer for a request that will end in an error: ControlNet is not to go through a folder by itself."""
 
 
 class _OurScript(Protocol):

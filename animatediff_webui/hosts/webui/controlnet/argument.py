@@ -11,7 +11,7 @@ import torch
 from animatediff_webui.core.loops import NONE
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan
-from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
+from animatediff_webui.core.prompt_travel import blend_keyframes
 from animatediff_webui.hosts.webui.host_types import Request
 
 
@@ -26,8 +26,7 @@ class PromptScheduler:
         frames = sorted(self.prompt_map)
         if len(frames) < 2:
             return cond
-        schedule = "\n".join(f"{frame}: keyframe {frame}" for frame in frames)
-        return blend_embeddings(cond[frames], parse_prompt_travel(schedule, len(cond), looped=closed_loop))
+        return blend_keyframes(cond[frames], frames, len(cond), looped=closed_loop)
 
 
 @dataclass

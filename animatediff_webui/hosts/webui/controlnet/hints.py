@@ -14,10 +14,10 @@ from typing import Protocol, TypeAlias, cast
 import torch
 
 from animatediff_webui.core.errors import UserError
+from animatediff_webui.core.prompt_travel import blend_keyframes
 from animatediff_webui.core.windows import Window
 from animatediff_webui.hosts.webui.host_types import Request
 
-from .argument import PromptScheduler
 from .peer import ControlParams, ImageEmbed, IPAdapter, LLLiteLayer, Unit, find_script
 
 ShowWindow: TypeAlias = Callable[[Window, int], None]
@@ -158,14 +158,8 @@ def _frame_embeddings(unit: Unit, params: ControlParams, num_frames: int, looped
     encoder = cast("IPAdapter", params.control_model).ipadapter
     is_single = len(unit.batch_image_files) == 1
     outputs = [params.hint_cond] if is_single else cast("Sequence[object]", params.hint_cond)
-    embeddings = [encoder.get_image_emb(output).cond_emb for output in outputs]
+    embeddings = torch.cat([encoder.get_image_emb(output).cond_emb for output in outputs])
     keyframes = unit.batch_keyframe_idx
     if keyframes is None:
-        return torch.cat(embeddings)
-    rows = embeddings[0].new_zeros((num_frames, *embeddings[0].shape[1:]))
-    for frame, embedding in zip(keyframes, embeddings, strict=True):
-        rows[frame] = embedding[0]
-    if len(keyframes) == 1:
-        return rows[list(keyframes) * num_frames]
-    scheduler = PromptScheduler(dict.fromkeys(keyframes, ""))
-    return scheduler.multi_cond(rows, looped)
+        return embeddings
+    return blend_keyframes(embeddings, keyframes, num_frames, looped=looped)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.errors import ParameterError, UserError
 from animatediff_webui.core.multival import FrameValues, Mask
-from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.masks import read_mask
+from animatediff_webui.media.readers.local import local_path
 
 if TYPE_CHECKING:
     import torch
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
     from motion_module import control
 
 
-def read_control(plan: MotionPlan) -> control.MotionControl:
-    """What the plan says, for `MotionModule.frames`. Raises ParameterError for masks that cannot be used."""
+def read_control(plan: MotionPlan, find: Callable[[str], Path] = local_path) -> control.MotionControl:
+    """What the plan says, for `MotionModule.frames`; `find` gives the file of a mask's path.
+
+    Raises ParameterError for masks that cannot be used.
+    """
     from motion_module.control import MotionControl  # here, because it imports torch
 
-    return MotionControl(_read_values(plan.scale), _read_values(plan.effect))
+    return MotionControl(_read_values(plan.scale, find), _read_values(plan.effect, find))
 
 
-def _read_values(values: FrameValues) -> control.FrameValues | None:
+def _read_values(values: FrameValues, find: Callable[[str], Path]) -> control.FrameValues | None:
     """Values times masks; None where that changes nothing."""
     import torch
 
@@ -35,17 +40,17 @@ def _read_values(values: FrameValues) -> control.FrameValues | None:
     numbers = torch.tensor(values.values)[:, None, None]
     product = numbers[:1] if len(set(values.values)) == 1 else numbers
     for mask in values.masks:
-        product = _times(product, _read_mask(mask, values))
+        product = _times(product, _read_mask(mask, values, find))
     return FrameValues(product)
 
 
-def _read_mask(mask: Mask, values: FrameValues) -> torch.Tensor:
+def _read_mask(mask: Mask, values: FrameValues, find: Callable[[str], Path]) -> torch.Tensor:
     """`f h w` from its low to its high."""
     import torch
 
     try:
-        grey = torch.tensor(read_mask(mask.source, len(values.values)))
-    except MediaError as error:
+        grey = torch.tensor(read_mask(mask.source, len(values.values), find))
+    except UserError as error:
         raise ParameterError(f"{values.name} cannot be read: {error}") from error
     return mask.low + (mask.high - mask.low) * grey
 

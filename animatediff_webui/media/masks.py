@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,15 @@ LARGEST_SIDE = 512
 """Masks are kept no larger: the layers they act on are an eighth of the picture, and less."""
 
 
-def read_mask(source: str | Image.Image, num_frames: int) -> npt.NDArray[np.float32]:
+def read_mask(
+    source: str | Image.Image, num_frames: int, find: Callable[[str], Path] = local_path
+) -> npt.NDArray[np.float32]:
     """Grey levels `f h w` from 0 to 1 of a mask's source; f is 1 where one is for all `num_frames`.
 
-    Of a longer source, the first ones count. Raises UnreadableMediaError, also where it is shorter.
+    Of a longer source, the first ones count. `find` gives the file or folder of a path, and may refuse it.
+    Raises UnreadableMediaError, also where there are fewer than frames.
     """
-    pictures = [each.convert("L") for each in islice(_pictures(source), num_frames)]
+    pictures = [each.convert("L") for each in islice(_pictures(source, find), num_frames)]
     if 1 < len(pictures) < num_frames:
         raise UnreadableMediaError(
             f"{source} holds {len(pictures)} masks, but the clip has {num_frames} frames: give one for each, "
@@ -34,11 +38,11 @@ def read_mask(source: str | Image.Image, num_frames: int) -> npt.NDArray[np.floa
     return np.divide(np.stack(grey), 255, dtype=np.float32)
 
 
-def _pictures(source: str | Image.Image) -> Iterator[Image.Image]:
+def _pictures(source: str | Image.Image, find: Callable[[str], Path]) -> Iterator[Image.Image]:
     """A still picture, or what `read_frames` reads, which are not all of the kinds that pictures are of."""
     if isinstance(source, Image.Image):
         return iter([source])
-    file = local_path(source)
+    file = find(source)
     is_still = is_picture(file) and file.suffix.lower() not in ANIMATED
     return iter([read_picture(file)] if is_still else read_frames(file))
 

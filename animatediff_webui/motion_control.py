@@ -1,40 +1,183 @@
-"""How strongly a motion module acts on a clip: what the plan says, with its masks read."""
+"""Which motion modules animate a clip, and how strongly each acts: what the plan says, with files read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-from animatediff_webui.core.errors import ParameterError, UserError
-from animatediff_webui.core.multival import FrameValues, Mask
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from animatediff_webui.core import multival
+from animatediff_webui.core.blocks import BlockWeights
+from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
+from animatediff_webui.core.plan import MotionPlan, Plan
+from animatediff_webui.core.schedules import Schedule
+from animatediff_webui.core.windows import Window
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.readers.local import local_path
+from motion_module.control import UNCHANGED, FrameValues, MotionControl, View
+from motion_module.group_norms import video_group_norms
+from motion_module.injection import injected
+from motion_module.lora.strengths import Strength, motion_loras
+from motion_module.lora.weights import MotionLora
+from motion_module.module import MotionModule
+from motion_module.spec import MotionModuleSpec, Site
 
-if TYPE_CHECKING:
-    import torch
+Find: TypeAlias = "Callable[[str], Path]"
+"""The file or folder of a path that a request names; it may refuse it by a UserError."""
+Loras: TypeAlias = "Sequence[tuple[MotionLora, Strength]]"
+_SIDES = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
 
-    from animatediff_webui.core.plan import MotionPlan
-    from motion_module import control
+
+@dataclass(frozen=True)
+class StepValues:
+    """A value for each sampling step."""
+
+    values: tuple[float, ...]
+
+    def at(self, share: float) -> float:
+        """The value where this share of sampling is done, from 0 to 1."""
+        return self.values[min(int(share * len(self.values) + 1e-6), len(self.values) - 1)]
 
 
-def read_control(plan: MotionPlan, find: Callable[[str], Path] = local_path) -> control.MotionControl:
-    """What the plan says, for `MotionModule.frames`; `find` gives the file of a mask's path.
+@dataclass(frozen=True)
+class ActiveModule:
+    """A motion module that animates a clip.
 
-    Raises ParameterError for masks that cannot be used.
+    `control` is how strongly it acts on frames, `steps` in steps, `strengths` at sites of the UNet. It acts
+    from the share `start` of sampling on, up to `end`. `loras` are its own.
     """
-    from motion_module.control import MotionControl  # here, because it imports torch
 
-    return MotionControl(_read_values(plan.scale, find), _read_values(plan.effect, find))
+    module: MotionModule
+    control: MotionControl = UNCHANGED
+    steps: StepValues | None = None
+    strengths: Mapping[Site, float] | None = None
+    start: float = 0.0
+    end: float = 1.0
+    loras: Loras = ()
+
+    def control_at(self, share: float) -> MotionControl:
+        """How strongly it acts where this share of sampling is done."""
+        if not self.start <= share < self.end:
+            return self.control.times(0)
+        return self.control if self.steps is None else self.control.times(self.steps.at(share))
 
 
-def _read_values(values: FrameValues, find: Callable[[str], Path]) -> control.FrameValues | None:
+@dataclass(frozen=True)
+class Ensemble:
+    """The motion modules that animate a clip, one behind the other; the first one's wishes count for all."""
+
+    modules: tuple[ActiveModule, ...]
+    plan: MotionPlan
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know: whose wishes do not count."""
+        first = self.modules[0].module
+        return tuple(
+            f"{each.module.name} was made for another beta schedule or other norms than {first.name}, whose "
+            "count for all."
+            for each in self.modules[1:]
+            if _wishes(each.module.spec) != _wishes(first.spec)
+        )
+
+    @contextmanager
+    def injected(self, unet: nn.Module, loras: Loras) -> Generator[None, None, None]:
+        """Inside, the UNet animates, within `frames`; `loras` are the first module's, beside its own.
+
+        Raises MotionModuleError where one does not fit.
+        """
+        with ExitStack() as stack:
+            for number, each in enumerate(self.modules):
+                theirs = [*each.loras, *(() if number else loras)]
+                stack.enter_context(motion_loras(each.module, theirs))
+                stack.enter_context(injected(unet, each.module, each.strengths))
+            stack.enter_context(video_group_norms(unet, self.modules[0].module))
+            yield
+
+    @contextmanager
+    def frames(self, window: Window, share: float) -> Generator[None, None, None]:
+        """Inside, a call's rows are the window's frames, where this share of sampling is done."""
+        num_frames = len(window.frames)
+        views = tuple(View(view.frames, view.weights) for view in self.plan.views(num_frames))
+        with ExitStack() as stack:
+            for each in self.modules:
+                control = each.control_at(share)
+                if views:
+                    control = replace(control, views=views)
+                stack.enter_context(each.module.frames(num_frames, window.frames, control))
+            yield
+
+
+def read_ensemble(
+    plan: Plan,
+    modules: Sequence[MotionModule],
+    num_steps: int,
+    *,
+    find: Find = local_path,
+    find_lora: Callable[[str], MotionLora],
+) -> Ensemble:
+    """The modules, as the plan wants them to act: the first one, and then those of its list, in order.
+
+    `find` gives the files of masks, `find_lora` a module's own LoRA by its name. Raises ParameterError for
+    what cannot be used.
+    """
+    first, *others = modules
+    motion = plan.parameters.motion
+    _refuse_twice(modules)
+    active = [
+        ActiveModule(
+            first,
+            MotionControl(read_values(plan.motion.scale, find), read_values(plan.motion.effect, find)),
+            read_steps(motion.effect_schedule, num_steps, "effect_schedule"),
+            site_strengths(motion.blocks, first, "motion_blocks"),
+        )
+    ]
+    for module, asked, values in zip(others, motion.modules.modules, plan.motion.further, strict=True):
+        active.append(
+            ActiveModule(
+                module,
+                MotionControl(effect=read_values(values, find)),
+                strengths=site_strengths(asked.blocks, module, f"The blocks of {asked.model}"),
+                start=asked.start,
+                end=asked.end,
+                loras=[(find_lora(name), strength) for name, strength in asked.loras],
+            )
+        )
+    return Ensemble(tuple(active), plan.motion)
+
+
+def read_steps(schedule: Schedule | None, num_steps: int, name: str) -> StepValues | None:
+    """A schedule over so many sampling steps, None where there is none. Raises ParameterError."""
+    if schedule is None:
+        return None
+    try:
+        return StepValues(schedule.values(num_steps, what="step"))
+    except ScheduleError as error:
+        raise ParameterError(f"{name} is {shown(str(schedule))}, but {error}.") from error
+
+
+def site_strengths(weights: BlockWeights, module: MotionModule, name: str) -> Mapping[Site, float] | None:
+    """The weight of each site, None where all are 1. ParameterError for a block that the module lacks."""
+    if not weights.weights:
+        return None
+    sites = [site for site, _ in module.spec.sites()]
+    known = set(_block_names(sites))
+    for block, _ in weights.weights:
+        if block not in known:
+            levels = ", ".join(sorted(each for each in known if "." not in each))
+            raise ParameterError(f"{name} names {block}, but {module.name} has {levels}: name one of those.")
+    return {site: weights.of(_SIDES[site.block], site.level, site.layer) for site in sites}
+
+
+def read_values(values: multival.FrameValues, find: Find = local_path) -> FrameValues | None:
     """Values times masks; None where that changes nothing."""
-    import torch
-
-    from motion_module.control import FrameValues
-
     if values.is_one:
         return None
     numbers = torch.tensor(values.values)[:, None, None]
@@ -44,10 +187,8 @@ def _read_values(values: FrameValues, find: Callable[[str], Path]) -> control.Fr
     return FrameValues(product)
 
 
-def _read_mask(mask: Mask, values: FrameValues, find: Callable[[str], Path]) -> torch.Tensor:
+def _read_mask(mask: multival.Mask, values: multival.FrameValues, find: Find) -> torch.Tensor:
     """`f h w` from its low to its high."""
-    import torch
-
     try:
         grey = torch.tensor(read_mask(mask.source, len(values.values), find))
     except UserError as error:
@@ -57,11 +198,28 @@ def _read_mask(mask: Mask, values: FrameValues, find: Callable[[str], Path]) -> 
 
 def _times(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Values `f h w` multiplied, at the larger of their sizes."""
-    from torch.nn.functional import interpolate
-
     size = max(first.shape[1:], second.shape[1:], key=math.prod)
     left, right = (
         each if each.shape[1:] in (size, (1, 1)) else interpolate(each[None], size, mode="bilinear")[0]
         for each in (first, second)
     )
     return left * right
+
+
+def _block_names(sites: Iterable[Site]) -> Generator[str, None, None]:
+    for site in sites:
+        side = _SIDES[site.block]
+        level = side if side == "mid" else f"{side} {site.level}"
+        yield level
+        yield f"{level}.{site.layer}"
+
+
+def _refuse_twice(modules: Sequence[MotionModule]) -> None:
+    names = [module.name for module in modules]
+    for number, module in enumerate(modules):
+        if module.name in names[:number]:
+            raise ParameterError(f"{module.name} is asked for twice: name each motion module once.")
+
+
+def _wishes(spec: MotionModuleSpec) -> tuple[object, ...]:
+    return spec.beta_schedule, spec.video_group_norm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from motion_module.control import UNCHANGED, FrameValues, MotionControl
+from motion_module.control import UNCHANGED, FrameValues, MotionControl, View
 from motion_module.errors import (
     BrokenMotionModuleError,
     IncompatibleBaseModelError,
@@ -53,6 +53,7 @@ __all__ = [
     "NotAMotionModuleError",
     "Site",
     "UnreadableFileError",
+    "View",
     "WeightsFile",
     "WrongKindError",
     "alphas_cumprod",

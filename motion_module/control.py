@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -62,22 +63,46 @@ class FrameValues:
 
 
 @dataclass(frozen=True)
+class View:
+    """Frames of a window, by their places in it, that attend to each other alone, and what each then counts.
+
+    Over all views of a window, each frame's weights sum to one.
+    """
+
+    frames: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class MotionControl:
     """What changes how a motion module acts; None changes nothing.
 
     scale: the keys of its attentions are multiplied by it, so that softmax(q k / sqrt(e)) becomes
     softmax(scale q k / sqrt(e)): above 1 a frame attends to the most similar ones alone, at 0 to all alike.
     A frame's value weighs how others attend to it. effect: h becomes h + effect (layer(h) - h).
-    (Both as the multivals of the same names in ComfyUI-AnimateDiff-Evolved.)
+    (Both as the multivals of the same names in ComfyUI-AnimateDiff-Evolved.) views: each attention's outputs
+    over these frames are averaged; without any, all frames of a window attend to each other.
     """
 
     scale: FrameValues | None = None
     effect: FrameValues | None = None
+    views: tuple[View, ...] = ()
 
     @property
     def is_idle(self) -> bool:
         """Whether the module adds nothing at all."""
         return self.effect is not None and self.effect.is_zero
+
+    def times(self, factor: float) -> MotionControl:
+        """With so much of the effect."""
+        if factor == 1:
+            return self
+        values = torch.ones(1, 1, 1) if self.effect is None else self.effect.values
+        return replace(self, effect=FrameValues(values * factor))
+
+    def frames_at_once(self, num_frames: int) -> int:
+        """The most frames that attend to each other, in a window of so many."""
+        return max((len(view.frames) for view in self.views), default=num_frames)
 
     def of(self, frames: Sequence[int]) -> MotionControl:
         """What counts for some frames, by index."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import cast
 
@@ -10,29 +10,39 @@ from torch import Tensor, nn
 
 from motion_module.errors import MotionModuleError
 from motion_module.module import MotionModule
+from motion_module.spec import Site
 from motion_module.unets import check_fit, describe_unet
 
 
 @contextmanager
-def injected(unet: nn.Module, module: MotionModule) -> Generator[None]:
-    """Inside, the UNet animates; run it within `module.frames(...)`. Nothing of the UNet is changed."""
+def injected(
+    unet: nn.Module, module: MotionModule, strengths: Mapping[Site, float] | None = None
+) -> Generator[None]:
+    """Inside, the UNet animates; run it within `module.frames(...)`. Nothing of the UNet is changed.
+
+    `strengths` are how much of what a site's layer adds counts, 1 where nothing is said. Modules that are
+    injected later continue those that were injected before.
+    """
     layout = describe_unet(unet)
     check_fit(layout, module.spec, module.name)
     with ExitStack() as hooks:
         for site, layer in module.layers().items():
-            hooks.callback(layout.sites[site].register_forward_hook(_continue_with(layer)).remove)
+            strength = 1.0 if strengths is None else strengths.get(site, 1.0)
+            if strength:
+                hook = _continue_with(layer, strength)
+                hooks.callback(layout.sites[site].register_forward_hook(hook).remove)
         yield
 
 
-def _continue_with(layer: nn.Module) -> Callable[[nn.Module, object, object], object]:
+def _continue_with(layer: nn.Module, strength: float) -> Callable[[nn.Module, object, object], object]:
     """A forward hook that passes the output on through the layer; diffusers' transformers return a tuple."""
 
     def continue_output(_module: nn.Module, _args: object, output: object) -> object:
         if isinstance(output, Tensor):
-            return layer(output)
+            return layer(output, strength)
         if isinstance(output, tuple):
             hidden, *rest = cast("tuple[object, ...]", output)
-            return (layer(hidden), *rest)
+            return (layer(hidden, strength), *rest)
         raise MotionModuleError(
             f"A block of the UNet returned a {type(output).__name__} where a tensor or a tuple was expected: "
             "call the UNet with its usual arguments."

@@ -46,7 +46,7 @@ class PositionEncoding(nn.Module):
 class TemporalAttention(nn.Module):
     """Self-attention over the frames of one spatial position."""
 
-    def __init__(self, channels: int, spec: MotionModuleSpec) -> None:
+    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
         super().__init__()
         self.to_q = Linear(channels, channels, bias=False)
         self.to_k = Linear(channels, channels, bias=False)
@@ -54,8 +54,23 @@ class TemporalAttention(nn.Module):
         self.to_out = nn.Sequential(Linear(channels, channels))
         self.pos_encoder = PositionEncoding(channels, spec.context_limit, spec.stored_positions)
         self.num_heads = spec.num_heads
+        self.runtime = runtime
 
     def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
+        """`r f c` to the same; the keys are multiplied by `scale`, `r|1 f|1 1`."""
+        views = self.runtime.control.views
+        if not views:
+            return self.attend(tokens, scale)
+        attended = torch.zeros_like(tokens)
+        for view in views:
+            frames = list(view.frames)
+            seen = scale if scale is None or scale.shape[1] == 1 else scale[:, frames]
+            with self.runtime.narrowed(view.frames):
+                part = self.attend(tokens[:, frames], seen)
+            attended[:, frames] += part * rearrange(part.new_tensor(view.weights), "f -> 1 f 1")
+        return attended
+
+    def attend(self, tokens: Tensor, scale: Tensor | None) -> Tensor:
         tokens = self.pos_encoder(tokens)
         query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
         if scale is not None:
@@ -91,10 +106,12 @@ class FeedForward(nn.Module):
 class TemporalBlock(nn.Module):
     """Attention over frames (twice, as published), then a feed-forward; each adds to what was before it."""
 
-    def __init__(self, channels: int, spec: MotionModuleSpec) -> None:
+    def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
         super().__init__()
         count = spec.num_attention_blocks
-        self.attention_blocks = nn.ModuleList(TemporalAttention(channels, spec) for _ in range(count))
+        self.attention_blocks = nn.ModuleList(
+            TemporalAttention(channels, spec, runtime) for _ in range(count)
+        )
         self.norms = nn.ModuleList(LayerNorm(channels) for _ in range(count))
         self.ff = FeedForward(channels)
         self.ff_norm = LayerNorm(channels)
@@ -113,7 +130,7 @@ class TemporalTransformer(nn.Module):
         self.norm = GroupNorm(NORM_GROUPS, channels, eps=1e-6)
         self.proj_in = Linear(channels, channels)
         self.transformer_blocks = nn.ModuleList(
-            TemporalBlock(channels, spec) for _ in range(spec.num_transformer_blocks)
+            TemporalBlock(channels, spec, runtime) for _ in range(spec.num_transformer_blocks)
         )
         self.proj_out = ZeroLinear(channels, channels)
         self.runtime = runtime
@@ -160,7 +177,8 @@ class MotionLayer(nn.Module):
         super().__init__()
         self.temporal_transformer = TemporalTransformer(channels, spec, runtime)
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, strength: float = 1.0) -> Tensor:
+        """`strength` is how much of the addition counts at this site."""
         weight = self.temporal_transformer.proj_in.weight
         control = self.temporal_transformer.runtime.control
         if control.is_idle:
@@ -172,6 +190,8 @@ class MotionLayer(nn.Module):
             if control.effect is not None:
                 height, width = hidden.shape[2:]
                 added = added * rearrange(control.effect.over(height, width, added), "f h w -> f 1 h w")
+            if strength != 1:
+                added = added * strength
             # Adding to a view reads both layouts in one pass and writes the host's.
             clips = rearrange(hidden, "(b f) c h w -> b f c h w", b=added.shape[0])
             return rearrange(clips + added, "b f c h w -> (b f) c h w")

@@ -57,6 +57,16 @@ class Runtime:
         finally:
             self.num_frames, self.frame_indices, self.control = previous
 
+    @contextmanager
+    def narrowed(self, places: tuple[int, ...]) -> Generator[None]:
+        """Inside, the frames are those at these places among them."""
+        previous = self.frame_indices
+        self.frame_indices = tuple(previous[place] for place in places)
+        try:
+            yield
+        finally:
+            self.frame_indices = previous
+
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""
         if self.num_frames is None:

@@ -10,11 +10,16 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from .errors import ParameterError, shown
+from . import blocks, modules, multival
+from .blocks import parse_blocks
+from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
-from .multival import ALLOWED, Multival, parse_multival
+from .modules import is_module_name, parse_modules
+from .multival import parse_multival
+from .schedules import Schedule, parse_schedule
+from .written import Written
 
-Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | Multival | None"
+Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | Written | None"
 
 
 class Kind(Enum):
@@ -30,6 +35,9 @@ class Kind(Enum):
     CHOICE = "choice"
     CHOICES = "choices"
     MULTIVAL = "multival"
+    SCHEDULE = "schedule"
+    BLOCKS = "blocks"
+    MODULES = "modules"
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,10 @@ class Field:
             Kind.IMAGE: "a picture as base64 or a data URL",
             Kind.CHOICE: f"one of {self._listed}",
             Kind.CHOICES: f"a list of {self._listed}",
-            Kind.MULTIVAL: ALLOWED,
+            Kind.MULTIVAL: multival.ALLOWED,
+            Kind.SCHEDULE: 'a schedule over steps such as "0: 7, 50%: 4"',
+            Kind.BLOCKS: blocks.ALLOWED,
+            Kind.MODULES: modules.ALLOWED,
         }
         return words[self.kind]
 
@@ -135,8 +146,8 @@ class Field:
         elif self.kind is Kind.CHOICES:
             items = {"enum": list(self.choices)}
             schema["anyOf"] = [{"type": "array", "items": items}, items, {"type": "null"}]
-        elif self.kind is Kind.MULTIVAL:
-            schema["type"] = ["number", "string", "object", "array", "null"]
+        elif self.kind in _WRITTEN_TYPES:
+            schema["type"] = [*_WRITTEN_TYPES[self.kind], "null"]
         else:
             schema["type"] = [_JSON_TYPES.get(self.kind, "string"), "null"]
         if self.minimum is not None:
@@ -162,7 +173,7 @@ def json_value(value: Value) -> Any:
     """One value as JSON has it. (Any: JSON.)"""
     if isinstance(value, tuple):
         return list(value)
-    if isinstance(value, Multival):
+    if isinstance(value, Written):
         return value.json
     return encode_image(value) if isinstance(value, Image.Image) else value
 
@@ -226,10 +237,7 @@ def _read_path(field: Field, raw: object) -> str:
 
 
 def _read_model(field: Field, raw: object) -> str:
-    if not isinstance(raw, str) or not raw.isprintable():
-        raise field.refuse(raw)
-    parts = re.split(r"[/\\]", raw)
-    if ":" in parts[0] or any(part.strip() in ("", ".", "..") for part in parts):
+    if not isinstance(raw, str) or not is_module_name(raw):
         raise field.refuse(raw)
     return raw
 
@@ -259,8 +267,20 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
     return tuple(dict.fromkeys(_read_choice(field, value) for value in values))
 
 
-def _read_multival(field: Field, raw: object) -> Multival:
-    return parse_multival(raw, field.name)
+def _read_schedule(field: Field, raw: object) -> Schedule | None:
+    if isinstance(raw, Schedule):
+        return raw
+    if not isinstance(raw, str):
+        raise field.refuse(raw)
+    if not raw.strip():
+        return None
+    try:
+        schedule = parse_schedule(raw)
+    except ScheduleError as error:
+        raise ParameterError(f"{field.name} is {shown(raw)}, but {error}.") from error
+    for entry in schedule.entries:
+        _read_number(field, entry.value)
+    return schedule
 
 
 _FINITE = 1e300
@@ -268,6 +288,12 @@ _ANY_TEXT = re.compile(".*", re.DOTALL)
 _EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL})
 _BOOLEANS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
 _JSON_TYPES = {Kind.BOOL: "boolean", Kind.INTEGER: "integer", Kind.NUMBER: "number"}
+_WRITTEN_TYPES = {
+    Kind.MULTIVAL: ("number", "string", "object", "array"),
+    Kind.SCHEDULE: ("string",),
+    Kind.BLOCKS: ("string", "object"),
+    Kind.MODULES: ("string", "object", "array"),
+}
 _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.BOOL: _read_bool,
     Kind.INTEGER: _read_integer,
@@ -278,5 +304,8 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.IMAGE: _read_image,
     Kind.CHOICE: _read_choice,
     Kind.CHOICES: _read_choices,
-    Kind.MULTIVAL: _read_multival,
+    Kind.MULTIVAL: lambda field, raw: parse_multival(raw, field.name),
+    Kind.SCHEDULE: _read_schedule,
+    Kind.BLOCKS: lambda field, raw: parse_blocks(raw, field.name),
+    Kind.MODULES: lambda field, raw: parse_modules(raw, field.name),
 }

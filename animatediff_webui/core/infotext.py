@@ -15,7 +15,6 @@ from typing import cast
 
 from .errors import InfotextError, ParameterError
 from .fields import Value, json_value
-from .multival import Multival
 from .parameters import (
     FIELD_BY_NAME,
     Parameters,
@@ -23,6 +22,7 @@ from .parameters import (
     parse_parameters,
     replace_values,
 )
+from .written import Written
 
 KEY = "AnimateDiff"
 HASH_KEY = "model_hash"
@@ -84,8 +84,8 @@ def public(parameters: Parameters) -> Parameters:
     for name, value in changed_values(parameters).items():
         if _is_private(name):
             told[name] = FIELD_BY_NAME[name].default
-        elif isinstance(value, Multival):
-            told[name] = value.without_masks
+        elif isinstance(value, Written):
+            told[name] = value.public()
     return replace_values(parameters, told)
 
 

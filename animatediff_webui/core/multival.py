@@ -21,6 +21,7 @@ from PIL import Image
 from .errors import ParameterError, ScheduleError, shown, shown_text
 from .image import decode_image, encode_image
 from .schedules import NUMBER, Schedule, looks_like_schedule, parse_schedule, written
+from .written import Written
 
 LARGEST = 100.0
 _NUMBER = re.compile(NUMBER)
@@ -52,7 +53,7 @@ Factor: TypeAlias = "float | Schedule | Mask"
 
 
 @dataclass(frozen=True)
-class Multival:
+class Multival(Written):
     """The product of its factors; of none, 1."""
 
     factors: tuple[Factor, ...] = ()
@@ -66,14 +67,12 @@ class Multival:
         """Whether it changes nothing."""
         return not self.factors
 
-    @property
-    def without_masks(self) -> Multival:
-        """What of it may be told to others."""
+    def public(self) -> Multival:
         return Multival(tuple(each for each in self.factors if not isinstance(each, Mask)))
 
     @property
     def json(self) -> object:
-        """As JSON has it: a number or a text where that says it all."""
+        """A number or a text where that says it all."""
         if all(isinstance(each, float) for each in self.factors):
             number = math.prod(cast("tuple[float, ...]", self.factors))
             return int(number) if number == int(number) else number

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,9 +14,9 @@ if TYPE_CHECKING:
 _SEEDS = 2**64
 
 
-def frame_seeds(seed: int, num_frames: int, first_frame: int = 0) -> tuple[int, ...]:
-    """Frame i's seed, seed + i, for `num_frames` frames from `first_frame` on."""
-    return tuple((seed + first_frame + index) % _SEEDS for index in range(num_frames))
+def frame_seeds(seed: int, num_frames: int, first_frame: int = 0, offset: int = 1) -> tuple[int, ...]:
+    """Frame i's seed, seed + offset i, for `num_frames` frames from `first_frame` on."""
+    return tuple((seed + offset * (first_frame + index)) % _SEEDS for index in range(num_frames))
 
 
 def frame_noise(seeds: Sequence[int], shape: Sequence[int]) -> torch.Tensor:
@@ -28,6 +30,50 @@ def frame_noise(seeds: Sequence[int], shape: Sequence[int]) -> torch.Tensor:
     for row, seed in zip(noise, seeds, strict=True):
         row.normal_(generator=torch.Generator().manual_seed(seed % _SEEDS))
     return noise
+
+
+def _own_order(num_frames: int, window_size: int) -> tuple[int, ...]:
+    return tuple(range(num_frames))
+
+
+def _constant_order(num_frames: int, window_size: int) -> tuple[int, ...]:
+    return (0,) * num_frames
+
+
+def _repeated_order(num_frames: int, window_size: int) -> tuple[int, ...]:
+    return tuple(frame % window_size for frame in range(num_frames))
+
+
+DEFAULT_NOISE = "default"
+NOISE_TYPES: Mapping[str, Callable[[int, int], tuple[int, ...]]] = {
+    DEFAULT_NOISE: _own_order,
+    "constant": _constant_order,
+    "repeated": _repeated_order,
+}
+"""For a number of frames and a window's size: whose noise each frame starts from."""
+
+
+@dataclass(frozen=True)
+class NoiseMix:
+    """Whose noise each frame starts from, and how much that counts beside its own, from 0 to 1."""
+
+    order: tuple[int, ...]
+    weight: float = 1.0
+
+    def of(self, own: torch.Tensor) -> torch.Tensor:
+        """The noise `f ...` that frames start from, of each one's own: as strong as that.
+
+        w a + (1 - w) b is normal noise again when it is divided by the root of w^2 + (1 - w)^2.
+        """
+        chosen = own[list(self.order)]
+        if self.weight == 1:
+            return chosen
+        mixed = self.weight * chosen + (1 - self.weight) * own
+        mixed = mixed / math.hypot(self.weight, 1 - self.weight)
+        for frame, source in enumerate(self.order):
+            if frame == source:
+                mixed[frame] = own[frame]
+        return mixed
 
 
 def free_noise_order(num_frames: int, window_size: int, window_hop: int, seed: int) -> tuple[int, ...]:

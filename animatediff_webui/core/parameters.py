@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from PIL import Image
 
+from .blocks import BlockWeights
 from .errors import ParameterError, UnsupportedError, shown, shown_text
 from .fields import Field, Kind, Value, json_value
 from .file_names import REQUEST_ID
@@ -21,8 +22,11 @@ from .formats import FORMATS, format_names
 from .frame_rate import MAX_FPS
 from .freeinit import FILTERS
 from .loops import LOOPS
+from .modules import ExtraModules
 from .multival import ONE, Multival
+from .noise import NOISE_TYPES
 from .prompt_travel import BLENDINGS, EASINGS
+from .schedules import Schedule
 from .windows import FUSE_WEIGHTS, SCHEDULERS
 
 __all__ = [
@@ -137,10 +141,24 @@ class FreeInit:
 
 @dataclass(frozen=True)
 class Motion:
-    """How strongly the motion module acts, over frames and over the picture."""
+    """How motion modules act: over frames, over the picture, over the UNet's blocks and over steps."""
 
     scale: Multival = ONE
     effect: Multival = ONE
+    effect_schedule: Schedule | None = None
+    blocks: BlockWeights = BlockWeights()
+    modules: ExtraModules = ExtraModules()
+    view_length: int = 0
+    view_overlap: int = -1
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What frames start from."""
+
+    type: str = "default"
+    weight: float = 1.0
+    offset: int = 1
 
 
 @dataclass(frozen=True)
@@ -159,6 +177,8 @@ class Parameters:
     init: InitImage = InitImage()
     freeinit: FreeInit = FreeInit()
     motion: Motion = Motion()
+    noise: Noise = Noise()
+    cfg_schedule: Schedule | None = None
 
 
 def _get(parameters: Parameters, attribute: str) -> Value:
@@ -365,6 +385,59 @@ FIELDS: tuple[Field, ...] = (
         "How much of what the motion module adds counts. 0: nothing moves together.",
         details="A number, a schedule or a mask, like motion scale: where a mask is black, the module does "
         "not act.",
+    ),
+    _row(
+        "effect_schedule", "motion.effect_schedule", "Motion effect over steps", Kind.SCHEDULE, "Motion",
+        "Multiplies the motion effect, step by step.",
+        details="0: 1, 50%: 0.4 over sampling steps, counted from 0. Empty: the same in all steps.",
+        minimum=0, maximum=100,
+    ),
+    _row(
+        "motion_blocks", "motion.blocks", "Motion by blocks", Kind.BLOCKS, "Motion",
+        "The motion effect in blocks of the UNet: down 0: 0.5, mid: 0, up 3.1: 0.",
+        details="down 0 and up 3 see details, mid sees the whole. up 3.1 is the second layer of up 3. SDXL "
+        "has levels 0 to 2. Empty: 1 everywhere.",
+    ),
+    _row(
+        "modules", "motion.modules", "Further motion modules", Kind.MODULES, "Motion",
+        "Names with ; between them, or a list as JSON.",
+        details="Each of the list has a model, and may have effect, blocks, start, end (shares of sampling) "
+        "and loras. They act behind the first one, whose beta schedule counts.",
+    ),
+    _row(
+        "view_length", "motion.view_length", "View length", Kind.INTEGER, "Motion",
+        "Frames that the module's attention sees at once, inside a window. 0: the whole window.",
+        details="So the context batch size may be larger than the module was made for.",
+        minimum=0, maximum=MAX_CONTEXT_LENGTH,
+    ),
+    _row(
+        "view_overlap", "motion.view_overlap", "View overlap", Kind.INTEGER, "Motion",
+        "Frames that neighbouring views share. -1: a quarter.",
+        details="A quarter of the view length.",
+        minimum=-1, maximum=MAX_CONTEXT_LENGTH - 1,
+    ),
+    _row(
+        "noise_type", "noise.type", "Noise type", Kind.CHOICE, "Noise",
+        "Whose noise a frame starts from.",
+        details="default: its own. constant: the first frame's. repeated: that of the same place in the "
+        "first window.",
+        choices=tuple(NOISE_TYPES),
+    ),
+    _row(
+        "noise_weight", "noise.weight", "Noise weight", Kind.NUMBER, "Noise",
+        "How much that noise counts; the rest is the frame's own.",
+        minimum=0, maximum=1,
+    ),
+    _row(
+        "noise_offset", "noise.offset", "Seed offset", Kind.INTEGER, "Noise",
+        "From one frame's seed to the next one's.",
+        minimum=0, maximum=1_000_000,
+    ),
+    _row(
+        "cfg_schedule", "cfg_schedule", "CFG scale over steps", Kind.SCHEDULE, "Sampling",
+        "The CFG scale step by step, such as 0: 7, 50%: 4.",
+        details="Steps are counted from 0. Empty: the same in all steps.",
+        minimum=0, maximum=100,
     ),
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from .frame_rate import exact_fps
 from .frames import PING_PONG, ordered_frames
 from .loops import LOOPS
 from .multival import FrameValues
-from .noise import free_noise_order
+from .noise import DEFAULT_NOISE, NOISE_TYPES, NoiseMix, free_noise_order
 from .parameters import FIELD_BY_NAME, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
 from .schedules import written
@@ -43,16 +43,37 @@ class PlanCost:
 
 
 @dataclass(frozen=True)
+class JointLimits:
+    """Those of several motion modules that run together: `first` sets the pace, and the least bears all."""
+
+    trained_frames: int
+    context_limit: int
+
+
+def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
+    """The limits of one module and more."""
+    return JointLimits(modules[0].trained_frames, min(each.context_limit for each in modules))
+
+
+@dataclass(frozen=True)
 class MotionPlan:
-    """How strongly the motion module acts on each frame."""
+    """How strongly the motion modules act on each frame: the first one, then the further ones."""
 
     scale: FrameValues
     effect: FrameValues
+    further: tuple[FrameValues, ...] = ()
+    view: ContextLayout | None = None
 
     @property
     def values(self) -> tuple[FrameValues, ...]:
         """Those that change something."""
-        return tuple(each for each in (self.scale, self.effect) if not each.is_one)
+        return tuple(each for each in (self.scale, self.effect, *self.further) if not each.is_one)
+
+    def views(self, num_frames: int) -> tuple[Window, ...]:
+        """The views of a window of so many frames, none where they all see each other."""
+        if self.view is None or num_frames <= self.view.window_size:
+            return ()
+        return build_windows(replace(self.view, num_frames=num_frames), 0)
 
 
 @dataclass(frozen=True)
@@ -108,11 +129,15 @@ class Plan:
         """The windows of a sampling step, counted from 0."""
         return build_windows(self.layout, step)
 
+    def noise(self, seed: int) -> NoiseMix:
+        """Whose noise each frame starts from, and how much that counts beside its own."""
+        return NoiseMix(self.noise_order(seed), self.parameters.noise.weight)
+
     def noise_order(self, seed: int) -> tuple[int, ...]:
         """Whose noise each frame starts from: its own, or with FreeNoise that of a first-window frame."""
-        layout = self.layout
-        if not self.parameters.freenoise or layout.is_single:
-            return tuple(range(self.num_frames))
+        layout, noise_type = self.layout, self.parameters.noise.type
+        if noise_type != DEFAULT_NOISE or not self.parameters.freenoise or layout.is_single:
+            return NOISE_TYPES[noise_type](self.num_frames, layout.window_size)
         return free_noise_order(self.num_frames, layout.window_size, layout.window_hop, seed)
 
     def steps_per_iteration(self, num_steps: int) -> tuple[int, ...]:
@@ -209,18 +234,45 @@ def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> Moti
     return MotionPlan(
         motion.scale.over_frames(num_frames, fps, "motion_scale"),
         motion.effect.over_frames(num_frames, fps, "motion_effect"),
+        tuple(each.effect.over_frames(num_frames, fps, each.model) for each in motion.modules.modules),
+        _plan_view(parameters, num_frames),
+    )
+
+
+def _plan_view(parameters: Parameters, num_frames: int) -> ContextLayout | None:
+    """Views that stay where they are: what moves from step to step are the windows."""
+    length, overlap = parameters.motion.view_length, parameters.motion.view_overlap
+    if not length:
+        return None
+    if overlap >= length:
+        raise ParameterError(
+            f"view_overlap is {overlap}, but must be from -1 to {length - 1}, less than the view length "
+            f"({length})."
+        )
+    return ContextLayout(
+        num_frames,
+        length,
+        overlap=length // 4 if overlap == -1 else overlap,
+        scheduler="standard static",
+        fuse=parameters.context.fuse,
     )
 
 
 def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
     """The context length, checked against what the module can take."""
-    asked = parameters.context.batch_size
+    asked, view_length = parameters.context.batch_size, parameters.motion.view_length
     if module is None:
         return asked or DEFAULT_CONTEXT_LENGTH
-    if asked is not None and asked > module.context_limit:
+    if view_length > module.context_limit:
+        raise ParameterError(
+            f"view_length is {view_length}, but must be from 0 to {module.context_limit}, the most frames "
+            "this motion module can see at once."
+        )
+    if asked is not None and asked > module.context_limit and not view_length:
         raise ParameterError(
             f"batch_size is {asked}, but must be from 1 to {module.context_limit}, the most frames this "
-            "motion module can see at once; for a longer clip raise video_length."
+            "motion module can see at once; for a longer clip raise video_length, for a larger window set "
+            "view_length."
         )
     return asked or module.trained_frames
 
@@ -286,9 +338,19 @@ def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
 
 def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     """A line for what each value is, and one of its height over the clip, where it changes."""
-    rows: list[tuple[str, str]] = []
+    motion, cfg = plan.parameters.motion, plan.parameters.cfg_schedule
+    rows = [("Module", each.model) for each in motion.modules.modules]
+    texts = {"motion_blocks": motion.blocks, "effect_schedule": motion.effect_schedule, "cfg_schedule": cfg}
+    for name, text in texts.items():
+        if text is not None and str(text):
+            rows.append((FIELD_BY_NAME[name].label, str(text)))
+    if plan.motion.view is not None and plan.motion.views(plan.context_length):
+        view = plan.motion.view
+        rows.append(("Views", f"{view.window_size} frames, overlap {view.overlap}, inside each window"))
     for each in plan.motion.values:
-        rows.append((FIELD_BY_NAME[each.name].label, each.text))
+        field = FIELD_BY_NAME.get(each.name)
+        row = (field.label, each.text) if field else ("Effect", f"{each.text} of {each.name}")
+        rows.append(row)
         low, high = min(each.values), max(each.values)
         if low < high:
             rows.append(("", f"{draw_values(each.values)}  {written(low)} to {written(high)}"))

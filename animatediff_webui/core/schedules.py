@@ -16,6 +16,7 @@ from fractions import Fraction
 from .easings import EASINGS
 from .errors import ScheduleError, shown, shown_text
 from .positions import POSITION, Position, named, read_position
+from .written import Written
 
 NUMBER = r"(?:[0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)"
 _LINEAR = "linear"
@@ -37,7 +38,7 @@ class ScheduledValue:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Written):
     """Values at positions, in order; `str()` reads back as the same."""
 
     entries: tuple[ScheduledValue, ...]

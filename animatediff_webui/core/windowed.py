@@ -117,3 +117,18 @@ def predict_windows(
 
     fused = fuse(windows, predictions(), layout.num_frames, device=device)
     return layout.ungrouped(rearrange(fused, "(g f) ... -> g f ...", f=layout.num_frames))
+
+
+def scaled_guidance(prediction: torch.Tensor, ratio: float, prompt: slice, negative: slice) -> torch.Tensor:
+    """A prediction of rows with which guidance at a host's scale is as guidance at `ratio` times that.
+
+    Guidance is n + scale (p - n) of the prompt's rows p and the negative prompt's n (Ho & Salimans, arXiv
+    2207.12598), so that p becomes n + ratio (p - n). Of several prompts' parts, each does.
+    """
+    if ratio == 1:
+        return prediction
+    guided = prediction.clone()
+    unguided = prediction[negative]
+    parts = prediction[prompt].unflatten(0, (len(unguided), -1))
+    guided[prompt] = (unguided[:, None] + ratio * (parts - unguided[:, None])).flatten(0, 1)
+    return guided

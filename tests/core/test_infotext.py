@@ -39,7 +39,7 @@ def public_parameters(arguments: dict[str, Any]) -> Parameters:
     values = {key: value for key, value in arguments.items() if key not in private}
     for key in ("motion_scale", "motion_effect"):
         if key in values:
-            values[key] = parse_multival(values[key], key).without_masks
+            values[key] = parse_multival(values[key], key).public()
     return parse_parameters(values)
 
 

@@ -25,6 +25,7 @@ from animatediff_webui.core.parameters import (
     refuse_unsupported,
     to_api,
 )
+from animatediff_webui.core.written import Written
 from tests.core.arguments import api_arguments, base64_png, png_bytes
 
 DOCUMENTED = [
@@ -63,7 +64,9 @@ def attribute_paths(owner: Any, prefix: str = "") -> list[str]:
     for item in fields(owner):
         value = getattr(owner, item.name)
         paths += (
-            attribute_paths(value, f"{prefix}{item.name}.") if is_dataclass(value) else [prefix + item.name]
+            attribute_paths(value, f"{prefix}{item.name}.")
+            if is_dataclass(value) and not isinstance(value, Written)
+            else [prefix + item.name]
         )
     return paths
 

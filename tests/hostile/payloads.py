@@ -97,6 +97,9 @@ GOOD: dict[Kind, Callable[[Field, Random], Any]] = {
     Kind.IMAGE: lambda field, random: base64_png(),
     Kind.CHOICE: lambda field, random: random.choice(field.choices),
     Kind.MULTIVAL: lambda field, random: random.choice((0, 1.5, "0.25", "0: 1, 100%: 0", {"mask": "masks"})),
+    Kind.SCHEDULE: lambda field, random: random.choice(("", "0: 1", "0: 7, 100%: 4 hold")),
+    Kind.BLOCKS: lambda field, random: random.choice(("", "mid: 0", {"up 3.1": 0.5})),
+    Kind.MODULES: lambda field, random: random.choice(("", [], "")),
     Kind.CHOICES: lambda field, random: random.choices(field.choices, k=random.randrange(1, 5)),
 }
 

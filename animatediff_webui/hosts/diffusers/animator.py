@@ -14,9 +14,10 @@ from PIL import Image
 
 from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
-from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
-from animatediff_webui.motion_control import read_control
+from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
+from animatediff_webui.motion_control import Ensemble, read_ensemble
 from animatediff_webui.session import Session
+from motion_module.lora.weights import MotionLora, load_motion_lora
 from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule
 
@@ -28,12 +29,12 @@ from .infotext import Origin, format_infotext
 from .keywords import as_list, as_path
 from .library_messages import quiet_libraries
 from .listeners import Listeners
-from .loras import ChosenLora, lora_notes
+from .loras import ChosenLora, find_lora, lora_notes
 from .model_options import ModelOptions
-from .motion import load_motion
+from .motion import load_further, load_motion
 from .pipelines import Pipeline
 from .preview import Preview, PreviewListener
-from .run import Run, read_prompts, record_timing, sample_run
+from .run import Run, read_guidance, read_prompts, record_timing, sample_run
 from .samplers import find_sampler
 from .settings import ClipKeywords, read_animation, read_image_settings, read_prompt, read_settings
 from .timings import Estimate, RunKey, estimate_run
@@ -81,6 +82,7 @@ class Animator:
         self._build_plan, self._is_quiet = build_plan, not verbose
         self._loading, self._running = threading.RLock(), threading.RLock()
         self._is_running = False
+        self._further: dict[str, MotionModule] = {}
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -171,11 +173,37 @@ class Animator:
         text = read_prompt(prompt)
         ready = read_image_settings(image, self.image_defaults)
         chosen, parameters = read_settings(settings, ready, read_animation(animation))
-        module = None if self.module is None else self.module.spec
+        modules = self._modules(parameters)
+        limits = joint_limits([each.spec for each in modules]) if modules else None
         plan = self._build_plan(
-            parameters, module=module, prompt=text, negative_prompt=chosen.negative_prompt
+            parameters, module=limits, prompt=text, negative_prompt=chosen.negative_prompt
         )
         return chosen, plan
+
+    def _modules(self, parameters: Parameters) -> list[MotionModule]:
+        """The motion module and the further ones that are asked for; none where none was wanted."""
+        further = [each.model for each in parameters.motion.modules.modules]
+        if self.module is None:
+            if further:
+                raise ParameterError(
+                    f"modules names {further[0]}, but motion_module is none: name a first one."
+                )
+            return []
+        with self._loading, quiet_libraries(self._is_quiet):
+            for name in further:
+                if name not in self._further:
+                    self._further[name] = load_further(name, self.options)
+            return [self.module, *(self._further[name] for name in further)]
+
+    def _ensemble(self, plan: Plan, num_steps: int) -> Ensemble | None:
+        modules = self._modules(plan.parameters)
+        if not modules:
+            return None
+
+        def find(name: str) -> MotionLora:
+            return load_motion_lora(find_lora(name, self.lora_folders))
+
+        return read_ensemble(plan, modules, num_steps, find_lora=find)
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
@@ -195,19 +223,21 @@ class Animator:
         preview = self._preview(listeners)
         session = self._session(plan, image, listeners.on_window(preview))
         prompts = read_prompts(plan, self.loras, self.lora_folders)
-        control = read_control(plan.motion)
-        run = Run(session, image, self.frame_size(image), schedule, prompts, control)
+        ensemble = self._ensemble(plan, image.steps)
+        guidance = read_guidance(plan.parameters.cfg_schedule, image)
+        run = Run(session, image, self.frame_size(image), schedule, prompts, ensemble, guidance)
         if listeners.start is not None:
             listeners.start(session)
         device = self.options.torch_device
-        sampled = sample_run(run, self.pipeline, self.module, device)
+        sampled = sample_run(run, self.pipeline, device)
         if sampled.stopped_at_step is None:
             record_timing(run, self._run_key(run.size), device)
+        notes = [*plan.notes, *(ensemble.notes if ensemble else ()), *lora_notes(prompts.loras, self.module)]
         problems = [preview.problem] if preview is not None and preview.problem else []
         infotext = self._infotext(run, sampled.stopped_at_step)
         return Clip(
             sampled.latents, session, infotext, *run.size, sampled.stopped_at_step, self.pipeline, device,
-            self._running, notes=(*plan.notes, *lora_notes(prompts.loras, self.module), *problems),
+            self._running, notes=(*notes, *problems),
         )  # fmt: skip
 
     def _session(self, plan: Plan, image: ImageSettings, on_window: WindowListener) -> Session:

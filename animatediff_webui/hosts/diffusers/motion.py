@@ -35,3 +35,19 @@ def load_motion(options: ModelOptions) -> MotionModule | None:
     if path is None:
         return None
     return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()
+
+
+def load_further(name: str, options: ModelOptions) -> MotionModule:
+    """A motion module beside the first, by its file's name, with or without its ending.
+
+    It is looked for in model/ and where the first one is. Raises UserError where there is none.
+    """
+    first = find_motion_module(options)
+    places = [USER_MODULES] if first is None else [USER_MODULES, first.parent]
+    for folder in places:
+        for path in sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES):
+            listed = path.relative_to(folder)
+            if name in (listed.as_posix(), listed.with_suffix("").as_posix()):
+                return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()
+    where = " or ".join(str(folder) for folder in places)
+    raise UserError(f"There is no motion module {name!r} in {where}: put its file there.")

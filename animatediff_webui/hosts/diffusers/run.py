@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.motion_control import read_steps
 from animatediff_webui.session import Session
 
 from .image_settings import ImageSettings
@@ -21,7 +23,9 @@ from .timings import RunKey, peak_memory, record_run
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
-    from motion_module import BetaSchedule, MotionControl, MotionModule
+    from animatediff_webui.core.schedules import Schedule
+    from animatediff_webui.motion_control import Ensemble, StepValues
+    from motion_module.schedules import BetaSchedule
 
     from .pipelines import Pipeline
 
@@ -44,7 +48,8 @@ class Run:
     size: tuple[int, int]
     schedule: BetaSchedule | None
     prompts: Prompts
-    control: MotionControl
+    ensemble: Ensemble | None
+    guidance: StepValues | None
 
 
 def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path]) -> Prompts:
@@ -54,7 +59,7 @@ def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path
     return Prompts(positive, negative, tuple(load_lora(chosen) for chosen in (*loras, *tags)))
 
 
-def sample_run(run: Run, pipeline: Pipeline, module: MotionModule | None, device: torch.device) -> Sampled:
+def sample_run(run: Run, pipeline: Pipeline, device: torch.device) -> Sampled:
     """Sample a clip; what the session's listeners raise ends it."""
     session, image, prompts = run.session, run.image, run.prompts
     sampler, options = find_sampler(image.sampler_name, image.scheduler)
@@ -69,9 +74,20 @@ def sample_run(run: Run, pipeline: Pipeline, module: MotionModule | None, device
         )
         session.begin_sampling()
         return sample(
-            pipeline, module, _request(run, conditionings), scheduler,
+            pipeline, _request(run, conditionings), scheduler,
             device=device, before_window=session.before_window,
         )  # fmt: skip
+
+
+def read_guidance(schedule: Schedule | None, image: ImageSettings) -> StepValues | None:
+    """The CFG scale over steps. Raises ParameterError where nothing guides, so that none can be scaled."""
+    guidance = read_steps(schedule, image.steps, "cfg_schedule")
+    if guidance is not None and image.cfg_scale <= 1:
+        raise ParameterError(
+            f"cfg_schedule is {str(schedule)!r}, but cfg_scale is {image.cfg_scale:g}, which does not guide: "
+            "set it above 1."
+        )
+    return guidance
 
 
 def record_timing(run: Run, key: RunKey, device: torch.device) -> None:
@@ -98,5 +114,6 @@ def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest
         num_steps=image.steps,
         cfg_scale=image.cfg_scale,
         loras=tuple(temporal),
-        control=run.control,
+        ensemble=run.ensemble,
+        guidance=run.guidance,
     )

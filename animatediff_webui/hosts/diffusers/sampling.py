@@ -17,10 +17,6 @@ import torch
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.core.windowed import SamplingStoppedError
-from motion_module.control import UNCHANGED
-from motion_module.group_norms import video_group_norms
-from motion_module.injection import injected
-from motion_module.lora.strengths import motion_loras
 
 from .denoising import build_denoiser
 from .pipelines import is_sdxl
@@ -28,9 +24,8 @@ from .windowed_unet import BeforeWindow, WindowedUNet
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module.control import MotionControl
+    from animatediff_webui.motion_control import Ensemble, StepValues
     from motion_module.lora.weights import MotionLora
-    from motion_module.module import MotionModule
 
     from .pipelines import Pipeline, Scheduler
     from .prompts import Conditioning
@@ -43,7 +38,8 @@ _FRESH_NOISE = 2**40
 class SamplingRequest:
     """Everything that decides the latents.
 
-    `loras` are the motion module's, the pipeline has its own; `control` is how strongly the module acts.
+    `ensemble` are the motion modules, None where the frames shall be unrelated pictures; `loras` are the
+    first one's, the pipeline has its own. `guidance` is the CFG scale over steps, where it changes.
     """
 
     plan: Plan
@@ -55,7 +51,12 @@ class SamplingRequest:
     num_steps: int = 20
     cfg_scale: float = 7.0
     loras: tuple[Lora, ...] = ()
-    control: MotionControl = UNCHANGED
+    ensemble: Ensemble | None = None
+    guidance: StepValues | None = None
+
+    def guidance_at(self, share: float) -> float:
+        """How many times the CFG scale guides where this share of sampling is done."""
+        return 1.0 if self.guidance is None else self.guidance.at(share) / self.cfg_scale
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,6 @@ class Sampled:
 @torch.inference_mode()
 def sample(
     pipeline: Pipeline,
-    module: MotionModule | None,
     request: SamplingRequest,
     scheduler: Scheduler,
     *,
@@ -78,21 +78,19 @@ def sample(
 ) -> Sampled:
     """Sample a clip; `before_window` may end it by SamplingStoppedError.
 
-    With `module` None the frames are unrelated pictures. Nothing of `pipeline` is changed afterwards. Raises
-    MotionModuleError where the module is not for this UNet, NotFiniteError where it makes no numbers.
+    Nothing of `pipeline` is changed afterwards. Raises MotionModuleError where a motion module is not for
+    this UNet, NotFiniteError where it makes no numbers.
     """
     denoiser = build_denoiser(scheduler, request.plan.num_frames, request.cfg_scale)
     conditionings = request.positive, request.negative
     unet = WindowedUNet(
-        pipeline.unet, module, request.plan, conditionings,
-        control=request.control, denoiser=denoiser, before_window=before_window, device=device,
+        pipeline.unet, request.ensemble, request.plan, conditionings,
+        guidance=request.guidance_at, denoiser=denoiser, before_window=before_window, device=device,
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
     with ExitStack() as stack:
-        if module is not None:
-            stack.enter_context(motion_loras(module, request.loras))
-            stack.enter_context(injected(pipeline.unet, module))
-            stack.enter_context(video_group_norms(pipeline.unet, module))
+        if request.ensemble is not None:
+            stack.enter_context(request.ensemble.injected(pipeline.unet, request.loras))
         try:
             return Sampled(sampler.sample())
         except SamplingStoppedError:
@@ -124,11 +122,11 @@ class _Sampler:
         """The clip as far as it is: without noise as last seen, or the noise that it was to begin from."""
         if self.unet.denoised is not None:
             return self.unet.denoised
-        return frame_noise(frame_seeds(self.request.seed, self.request.plan.num_frames), self.shape)
+        return frame_noise(self._seeds(), self.shape)
 
     def _sample_once(self, this: SamplingPass) -> torch.Tensor:
         request, num_frames = self.request, self.request.plan.num_frames
-        self.unet.step = 0
+        self.unet.step, self.unet.num_steps = 0, this.num_steps
 
         def count_step(
             _pipeline: object, index: int, _timestep: object, _tensors: object
@@ -149,15 +147,17 @@ class _Sampler:
         ).images
 
     def _draw_noise(self, index: int) -> torch.Tensor:
-        """The noise `f c h w` of a pass, in FreeNoise's order."""
-        seeds = frame_seeds(self.request.seed, self.request.plan.num_frames)
-        order = self.request.plan.noise_order(self.request.seed)
-        return frame_noise([seeds[frame] + index * _FRESH_NOISE for frame in order], self.shape)
+        """The noise `f c h w` that frames start a pass from."""
+        own = frame_noise([seed + index * _FRESH_NOISE for seed in self._seeds()], self.shape)
+        return self.request.plan.noise(self.request.seed).of(own)
+
+    def _seeds(self) -> tuple[int, ...]:
+        plan = self.request.plan
+        return frame_seeds(self.request.seed, plan.num_frames, offset=plan.parameters.noise.offset)
 
     def _step_generators(self) -> list[torch.Generator]:
         """For samplers that add noise: one generator per frame, past the numbers of its first noise."""
-        seeds = frame_seeds(self.request.seed, self.request.plan.num_frames)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        generators = [torch.Generator().manual_seed(seed) for seed in self._seeds()]
         for generator in generators:
             torch.randn(self.shape, generator=generator)
         return generators

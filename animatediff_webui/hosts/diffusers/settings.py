@@ -65,6 +65,15 @@ class AnimationKeywords(TypedDict, total=False):
     freeinit_fast: bool
     motion_scale: object
     motion_effect: object
+    effect_schedule: str | None
+    motion_blocks: object
+    modules: object
+    view_length: int
+    view_overlap: int
+    noise_type: str
+    noise_weight: float
+    noise_offset: int
+    cfg_schedule: str | None
 
 
 class ClipKeywords(ImageKeywords, AnimationKeywords, total=False):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 import torch
 from torch import nn
 
-from animatediff_webui.core.windowed import predict_windows, read_layout
+from animatediff_webui.core.windowed import predict_windows, read_layout, scaled_guidance
 from animatediff_webui.core.windows import Window
 
 from .pipelines import UNetConfig
@@ -18,7 +18,7 @@ from .results import check_finite
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module import MotionControl, MotionModule
+    from animatediff_webui.motion_control import Ensemble
 
     from .denoising import Denoiser
     from .prompts import Conditioning
@@ -54,26 +54,32 @@ class WindowedUNet:
     def __init__(
         self,
         unet: nn.Module,
-        module: MotionModule | None,
+        ensemble: Ensemble | None,
         plan: Plan,
         conditionings: Sequence[Conditioning],
         *,
-        control: MotionControl,
+        guidance: Callable[[float], float],
         denoiser: Denoiser,
         before_window: BeforeWindow,
         device: torch.device,
     ) -> None:
         """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs.
 
-        `control` is how strongly the module acts.
+        `ensemble` are the motion modules, `guidance` how many times the pipeline's scale guides where a share
+        of sampling is done.
         """
-        self._unet, self._module, self._plan = unet, module, plan
+        self._unet, self._ensemble, self._plan = unet, ensemble, plan
         self._positive, self._negative = conditionings
         self._denoiser, self._before_window, self._device = denoiser, before_window, device
-        self._control = control
+        self._guidance = guidance
         self._weights_dtype = next(unet.parameters()).dtype
-        self.step = 0
+        self.step, self.num_steps = 0, 1
         self.denoised: torch.Tensor | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of sampling is done, from 0 to 1."""
+        return self.step / self.num_steps
 
     @property
     def config(self) -> UNetConfig:
@@ -104,6 +110,9 @@ class WindowedUNet:
             lambda done, total: self._before_window(self.step, done, total, self.denoised),
             device=sample.device,
         ).to(sample.dtype)
+        if guided:
+            negative, prompt = slice(0, self._plan.num_frames), slice(self._plan.num_frames, None)
+            prediction = scaled_guidance(prediction, self._guidance(self.share), prompt, negative)
         check_finite(prediction, f"In step {self.step + 1} the model predicted numbers", FINITE_ADVICE)
         self.denoised = self._denoiser.denoise(sample, prediction, timestep)
         return (prediction,)
@@ -124,8 +133,8 @@ class WindowedUNet:
             added = cast("Mapping[str, object]", moved["added_cond_kwargs"])
             moved["added_cond_kwargs"] = {**added, "text_embeds": self._moved(torch.cat(pooled))}
         with ExitStack() as stack:
-            if self._module is not None:
-                stack.enter_context(self._module.frames(len(window.frames), window.frames, self._control))
+            if self._ensemble is not None:
+                stack.enter_context(self._ensemble.frames(window, self.share))
             return cast("torch.Tensor", self._unet(timestep=timestep, **{**moved, "return_dict": False})[0])
 
     def _moved(self, value: T) -> T:

@@ -49,7 +49,7 @@ class Extension:
             settings = read_settings(shared.opts)
             parameters = parse_parameters(raw, defaults=settings.defaults())
             if parameters.enable:
-                run.begin(prepare(p, parameters, settings, self.modules))
+                run.begin(prepare(p, parameters, settings, self.modules, self.loras))
             else:
                 run.give_back(is_complete=False)
         self._run = None if run.is_over else run

@@ -98,6 +98,7 @@ class Request(Protocol):
     styles: list[str]
     seed: int | list[int]
     steps: int
+    cfg_scale: float
     width: int
     height: int
     batch_size: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.lora_tags import take_lora_tags
 from motion_module.errors import MotionModuleError, NotAMotionLoraError
 from motion_module.lora.weights import MotionLora, build_motion_lora
@@ -63,6 +64,13 @@ class LoraLibrary:
             return None
         status = path.stat()
         return _load(path, status.st_mtime_ns, status.st_size)
+
+    def require(self, name: str) -> MotionLora:
+        """The LoRA of that name. Raises UserError where there is none, or it is none of ours."""
+        lora = self.find(name)
+        if lora is None:
+            raise UserError(f"There is no motion LoRA {name!r}: put one of that name into models/Lora.")
+        return lora
 
     def _paths(self) -> Mapping[str, Path]:
         """Name as in a tag -> file: the file's name without its suffix, sub-folders left out."""

@@ -7,12 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from animatediff_webui.core.windows import Window
-from motion_module.control import MotionControl
-from motion_module.group_norms import video_group_norms
-from motion_module.injection import injected
-from motion_module.lora.strengths import motion_loras
+from animatediff_webui.motion_control import Ensemble
 from motion_module.lora.unets import unet_loras
-from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule
 
 from .backends import Backend
@@ -23,9 +19,9 @@ from .windows import WindowedCall
 
 @dataclass(frozen=True)
 class Animation:
-    """What makes a model animate; the motion module's weights stay where the UNet's are if `keep_on_gpu`."""
+    """What makes a model animate; the motion modules' weights stay where the UNet's are if `keep_on_gpu`."""
 
-    module: MotionModule
+    ensemble: Ensemble
     loras: Sequence[ActiveLora]
     schedule: BetaSchedule
     keep_on_gpu: bool
@@ -33,27 +29,26 @@ class Animation:
 
 @contextmanager
 def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -> Generator[None, None, None]:
-    """Inside, the model animates: every call of it goes window by window through the motion module.
+    """Inside, the model animates: every call of it goes window by window through the motion modules.
 
     Raises MotionModuleError where module and checkpoint do not fit.
     """
-    module = animation.module
     loras = [(each.lora, each.strength) for each in animation.loras]
     with ExitStack() as stack:
-        stack.enter_context(backend.placed(module, keep=animation.keep_on_gpu))
-        stack.enter_context(motion_loras(module, loras))
+        for each in animation.ensemble.modules:
+            stack.enter_context(backend.placed(each.module, keep=animation.keep_on_gpu))
         stack.enter_context(unet_loras(backend.unet, loras))
-        stack.enter_context(injected(backend.unet, module))
-        stack.enter_context(video_group_norms(backend.unet, module))
+        stack.enter_context(animation.ensemble.injected(backend.unet, loras))
         stack.enter_context(backend.scheduled(animation.schedule))
         stack.enter_context(backend.wrapped_call(call.around))
         yield
 
 
 @contextmanager
-def framed_layers(
-    module: MotionModule, window: Window, control: MotionControl
-) -> Generator[None, None, None]:
-    """Inside, the temporal layers know which frames of the clip they see: ours and ControlNet's."""
-    with module.frames(len(window.frames), window.frames, control), framed_encoders(window):
+def framed_layers(ensemble: Ensemble, window: Window, share: float) -> Generator[None, None, None]:
+    """Inside, the temporal layers know which frames of the clip they see: ours and ControlNet's.
+
+    `share` is how much of sampling is done.
+    """
+    with ensemble.frames(window, share), framed_encoders(window):
         yield

@@ -1,4 +1,4 @@
-"""Which motion modules there are, and the one that is loaded."""
+"""Which motion modules there are, and those that are loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HASH_BEHIND = re.compile(r"\s*\[[0-9a-fA-F]{6,}\]$")
 
 
 class ModuleLibrary:
-    """The files in some folders, and the last module used.
+    """The files in some folders, and the last modules used.
 
     `folders` is asked each time, because a setting can change it. `hash_file` gives the SHA-256 of a file
     listed under a name, or None. Nothing is read twice as long as a file's time stamp and size stay.
@@ -35,7 +35,7 @@ class ModuleLibrary:
         hash_file: Callable[[Path, str], str | None] = lambda path, name: sha256(path),
     ) -> None:
         self._folders, self._hash_file = folders, hash_file
-        self._loaded: tuple[object, MotionModule] | None = None
+        self._loaded: dict[object, MotionModule] = {}
         self._hashes: dict[object, str | None] = {}
         self._others: set[object] = set()  # files that are no motion modules
 
@@ -74,31 +74,49 @@ class ModuleLibrary:
             f"There is no motion module: download one, such as v3_sd15_mm.ckpt, and put it into {places}."
         )
 
-    def load(self, name: str | None, dtype: torch.dtype | None = None) -> MotionModule:
-        """The motion module of that name, from memory if it was the last one; its `name` is the listed one.
+    def load_all(
+        self, name: str | None, further: Sequence[str], dtype: torch.dtype | None = None
+    ) -> list[MotionModule]:
+        """The motion module of that name, and further ones. Raises UserError and MotionModuleError."""
+        names = [self.find(each)[0] for each in further]
+        modules = [self.load(name, dtype, beside=names)]
+        for each in names:
+            modules.append(self.load(each, dtype, beside=[modules[0].name, *names]))
+        return modules
 
-        None is the first file in the list that is a motion module. Raises UserError and MotionModuleError.
+    def load(
+        self, name: str | None, dtype: torch.dtype | None = None, *, beside: Sequence[str] = ()
+    ) -> MotionModule:
+        """The motion module of that name, from memory if it was used last; its `name` is the listed one.
+
+        None is the first file in the list that is a motion module. Modules in memory are forgotten, but for
+        those `beside` it. Raises UserError and MotionModuleError.
         """
+        kept = {self._key(self.find(each)[1], dtype) for each in beside}
         if name is not None:
-            return self._load(*self.find(name), dtype)
+            return self._load(*self.find(name), dtype, kept)
         for listed, path in self.paths().items():
             stamp = (path, *_stamp(path))
             if stamp in self._others:
                 continue
             try:
-                return self._load(listed, path, dtype)
+                return self._load(listed, path, dtype, kept)
             except NotAMotionModuleError:
                 self._others.add(stamp)
         raise self._nothing_found()
 
-    def _load(self, listed: str, path: Path, dtype: torch.dtype | None) -> MotionModule:
-        key = (path, _stamp(path), dtype)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = None  # first, so that two never are in memory
+    def _load(self, listed: str, path: Path, dtype: torch.dtype | None, kept: set[object]) -> MotionModule:
+        key = self._key(path, dtype)
+        # First, so that no more are in memory than are used.
+        self._loaded = {each: module for each, module in self._loaded.items() if each in {key, *kept}}
+        if key not in self._loaded:
             module = load_motion_module(path, dtype=dtype)
             module.name = listed
-            self._loaded = (key, module)
-        return self._loaded[1]
+            self._loaded[key] = module
+        return self._loaded[key]
+
+    def _key(self, path: Path, dtype: torch.dtype | None) -> object:
+        return path, _stamp(path), dtype
 
     def short_hash(self, name: str) -> str | None:
         """The first ten digits of the file's SHA-256, as the WebUI shows hashes; None where it makes none."""
@@ -109,19 +127,18 @@ class ModuleLibrary:
         digest = self._hashes[key]
         return digest and digest[:10]
 
-    @property
-    def loaded(self) -> MotionModule | None:
-        """The module in memory."""
-        return self._loaded[1] if self._loaded else None
+    def loaded(self, name: str) -> MotionModule | None:
+        """The module of that listed name, if it is in memory."""
+        return next((module for module in self._loaded.values() if module.name == name), None)
 
     def move_to_cpu(self) -> None:
-        """Free the module's GPU memory."""
-        if self.loaded is not None:
-            self.loaded.to("cpu")
+        """Free the modules' GPU memory."""
+        for module in self._loaded.values():
+            module.to("cpu")
 
     def unload(self) -> None:
-        """Free the module's memory."""
-        self._loaded = None
+        """Free the modules' memory."""
+        self._loaded = {}
 
 
 def _without_suffix(name: str) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from modules import devices, shared
 
+from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
-from animatediff_webui.core.plan import Plan, build_plan
+from animatediff_webui.core.plan import Plan, build_plan, joint_limits
 from animatediff_webui.media.naming import check_output
-from animatediff_webui.motion_control import read_control
-from motion_module.control import MotionControl
+from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
 from motion_module.module import MotionModule
 
 from .controlnet.units import ControlFrames, UnitFrames, check_keyframes, filled_units, find_units
@@ -27,6 +28,7 @@ from .readable import readable_path
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .loras import LoraLibrary
     from .motion_modules import ModuleLibrary
 
 
@@ -34,35 +36,44 @@ if TYPE_CHECKING:
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts, `control` how strongly the
-    module acts; `source_frames` are the pictures that img2img was given, where they are several: each is a
-    frame.
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts, `guidance` the CFG scale
+    over steps, where it changes; `source_frames` are the pictures that img2img was given, where they are
+    several: each is a frame.
     """
 
     parameters: Parameters
     settings: Settings
-    module: MotionModule
+    ensemble: Ensemble
     infotext: str
     source_frames: int | None
     units: tuple[UnitFrames, ...]
     plan: Plan
-    control: MotionControl
+    guidance: StepValues | None
+
+    @property
+    def module(self) -> MotionModule:
+        """The first motion module, whose wishes count."""
+        return self.ensemble.modules[0].module
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
         """The plan of a clip with these prompts. Raises the user's errors."""
         return build_plan(
             self.parameters,
-            module=self.module.spec,
+            module=joint_limits([each.module.spec for each in self.ensemble.modules]),
             prompt=prompt,
             negative_prompt=negative_prompt,
             source_frames=self.source_frames,
         )
 
 
-def prepare(p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> Prepared:
+def prepare(
+    p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary, loras: LoraLibrary
+) -> Prepared:
     """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
     refuse_unsupported(parameters, "the WebUI")
-    module = modules.load(parameters.model, devices.dtype_unet)
+    further = [each.model for each in parameters.motion.modules.modules]
+    module, *others = modules.load_all(parameters.model, further, devices.dtype_unet)
+    limits = joint_limits([each.spec for each in (module, *others)])
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
     units = tuple(find_units(p, lambda text: readable_path(p, text)))
@@ -70,11 +81,25 @@ def prepare(p: Request, parameters: Parameters, settings: Settings, modules: Mod
     if num_pictures > 1:
         lengths.append(num_pictures)
     source_frames = min(lengths, default=None)
-    plan = build_plan(parameters, module=module.spec, source_frames=source_frames)
+    plan = build_plan(parameters, module=limits, source_frames=source_frames)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
-    control = read_control(plan.motion, lambda text: readable_path(p, text))
-    return Prepared(parameters, settings, module, value, source_frames, units, plan, control)
+    ensemble = read_ensemble(
+        plan, [module, *others], p.steps, find=lambda text: readable_path(p, text), find_lora=loras.require
+    )
+    guidance = _read_guidance(p, parameters)
+    return Prepared(parameters, settings, ensemble, value, source_frames, units, plan, guidance)
+
+
+def _read_guidance(p: Request, parameters: Parameters) -> StepValues | None:
+    """The CFG scale over steps. Raises ParameterError where the host does not guide."""
+    guidance = read_steps(parameters.cfg_schedule, p.steps, "cfg_schedule")
+    if guidance is not None and p.cfg_scale <= 0:
+        raise ParameterError(
+            f"cfg_schedule is {str(parameters.cfg_schedule)!r}, but the CFG scale is {p.cfg_scale:g}: set it "
+            "above 0."
+        )
+    return guidance
 
 
 @contextmanager
@@ -92,7 +117,7 @@ def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
 
 def notes_for_user(prepared: Prepared) -> list[str]:
     """What the user should know before sampling."""
-    return [*prepared.plan.notes, *_schedule_notes()]
+    return [*prepared.plan.notes, *prepared.ensemble.notes, *_schedule_notes()]
 
 
 def write_record(p: Request, prepared: Prepared) -> None:
@@ -119,8 +144,13 @@ def _clip_fields(p: Request, prepared: Prepared, num_frames: int) -> dict[str, o
         if isinstance(texts, list):
             fields["n_iter"] = len(texts)
             fields[name] = [text for text in texts for _ in range(num_frames)]
+    offset = prepared.parameters.noise.offset
     if isinstance(p.seed, list):
-        fields["seed"] = [int(seed) + frame for seed in p.seed for frame in range(num_frames)]
+        fields["seed"] = [int(seed) + offset * frame for seed in p.seed for frame in range(num_frames)]
+    elif offset != 1:
+        first = random.randrange(2**32) if p.seed == -1 else int(p.seed)
+        starts = (first + num_frames * clip for clip in range(cast("int", fields["n_iter"])))
+        fields["seed"] = [start + offset * frame for start in starts for frame in range(num_frames)]
     return fields
 
 

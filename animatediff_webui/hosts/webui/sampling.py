@@ -137,8 +137,9 @@ class ClipSampling:
 
         with self._sampling() as stack:
             enter_start(stack, p, plan)
-            if self.prompts.joins_prompts:
-                # In smaller calls, a prompt's rows would be those of a part of the frames.
+            if self.prompts.joins_prompts or self.prepared.guidance is not None:
+                # In smaller calls, a prompt's rows would be those of a part of the frames, or without the
+                # negative prompt's.
                 stack.enter_context(replaced_item(shared.opts.data, "batch_cond_uncond", True))
             samples = sample_passes(
                 plan.steps_per_iteration(p.steps),
@@ -171,7 +172,7 @@ class ClipSampling:
     def _animate(self) -> None:
         """Animate the model that the host uses now, and no other."""
         self._model.close()
-        prepared, module, plan = self.prepared, self.prepared.module, self.plan
+        prepared, plan = self.prepared, self.plan
         show_hints = self._model.enter_context(
             windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
         )
@@ -179,7 +180,7 @@ class ClipSampling:
         @contextmanager
         def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
             show_hints(window, num_groups)
-            with framed_layers(module, window, prepared.control):
+            with framed_layers(prepared.ensemble, window, self._share()):
                 yield
 
         call = WindowedCall(
@@ -188,9 +189,10 @@ class ClipSampling:
             num_parts=lambda: num_parts(self.p.get_conds()[0]),
             before_window=self._before_window,
             framed=framed,
+            guidance=self._guidance,
         )
-        schedule = prepared.settings.beta_schedule or module.spec.beta_schedule
-        animation = Animation(module, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
+        schedule = prepared.settings.beta_schedule or prepared.module.spec.beta_schedule
+        animation = Animation(prepared.ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
         self._model.enter_context(animated_model(find_backend(shared.sd_model), animation, call))
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:
@@ -213,6 +215,15 @@ class ClipSampling:
         denoiser = self.p.sampler.model_wrap_cfg
         calls_per_step = max(1, round((denoiser.total_steps or 1) / (denoiser.steps or 1)))
         return denoiser.step // calls_per_step
+
+    def _share(self) -> float:
+        """How much of sampling is done, from 0 to 1."""
+        return self._step() / (self.p.sampler.model_wrap_cfg.steps or 1)
+
+    def _guidance(self) -> float:
+        """How many times the request's CFG scale guides in this step."""
+        scales = self.prepared.guidance
+        return 1.0 if scales is None else scales.at(self._share()) / self.p.cfg_scale
 
     def _before_window(self, done: int, total: int) -> None:
         """Answer "Interrupt" and "Skip", and let the progress bar count windows."""

@@ -53,8 +53,8 @@ def enter_start(stack: ExitStack, p: Request, plan: Plan) -> None:
         stack.enter_context(replaced(p, "sampler", sampler))
         init = _clip_latents(p, plan.parameters.init)
         stack.enter_context(replaced(p, "init_latent", init))
-    order = list(plan.noise_order(int(p.seeds[0])))
-    stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, lambda noise: noise[order])))
+    noise = plan.noise(int(p.seeds[0]))
+    stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, noise.of)))
 
 
 def sample_pass(p: Request, each: SamplingPass, sample: Callable[[], torch.Tensor]) -> torch.Tensor:

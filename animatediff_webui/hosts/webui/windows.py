@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from animatediff_webui.core.windowed import predict_windows, read_layout
+from animatediff_webui.core.windowed import predict_windows, read_layout, scaled_guidance
 from animatediff_webui.core.windows import Window
 
 from .host_types import ModelCall
@@ -21,6 +21,7 @@ class WindowedCall:
     `windows` gives the windows of the current step, `num_parts` how many prompts `AND` joins; the model runs
     inside `framed(window, num_groups)`, where a call has so many rows for each frame. `before_window` is
     called with the windows done and the number of all of them, before each and after the last; it may raise.
+    `guidance` is how many times the host's own scale guides.
     """
 
     num_frames: int
@@ -28,6 +29,7 @@ class WindowedCall:
     num_parts: Callable[[], int]
     before_window: Callable[[int, int], None]
     framed: Callable[[Window, int], AbstractContextManager[None]]
+    guidance: Callable[[], float] = lambda: 1.0
 
     def around(self, call: ModelCall) -> ModelCall:
         """`apply_model(x, t, cond)` over the windows of a step, each by a `call` of its own."""
@@ -42,6 +44,17 @@ class WindowedCall:
                     return call(*rows, *args, **kwargs)
 
             layout = read_layout(len(x), self.num_frames, self.num_parts())
-            return predict_windows(call_window, (x, t, cond), layout, self.windows(), self.before_window)
+            prediction = predict_windows(
+                call_window, (x, t, cond), layout, self.windows(), self.before_window
+            )
+            return self._guided(prediction)
 
         return windowed
+
+    def _guided(self, prediction: torch.Tensor) -> torch.Tensor:
+        """With the step's guidance, where the call has the negative prompt: its rows follow the prompt's."""
+        prompt = self.num_parts() * self.num_frames
+        if len(prediction) != prompt + self.num_frames:
+            return prediction
+        rows = slice(0, prompt), slice(prompt, None)
+        return scaled_guidance(prediction, self.guidance(), *rows)

@@ -50,11 +50,11 @@ def test_first_of_the_list_that_is_a_module_is_the_default(webui):
 
 def test_module_can_be_moved_and_removed(webui):
     modules = webui.extension.modules
-    modules.load("mm")
+    name = modules.load("mm").name
     modules.move_to_cpu()
-    assert modules.loaded is not None
+    assert modules.loaded(name) is not None
     modules.unload()
-    assert modules.loaded is None
+    assert modules.loaded(name) is None
 
 
 def test_layers_are_moved_one_by_one_where_the_host_does_so():

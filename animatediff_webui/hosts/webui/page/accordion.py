@@ -33,8 +33,7 @@ READ_BACK_NOTE = (
 class Modules(Protocol):
     """The motion modules that the page lists."""
 
-    @property
-    def loaded(self) -> MotionModule | None: ...
+    def loaded(self, name: str) -> MotionModule | None: ...
     def names(self) -> list[str]: ...
     def find(self, name: str | None) -> tuple[str, Path]: ...
     def move_to_cpu(self) -> None: ...
@@ -153,8 +152,8 @@ class _Accordion:
 
     def _place(self, name: str) -> str:
         """Where the module is, if it is in memory."""
-        module = self.modules.loaded
-        if module is None or module.name != name:
+        module = self.modules.loaded(name)
+        if module is None:
             return ""
         return f"in memory ({next(module.parameters()).device.type})"
 

@@ -12,6 +12,8 @@ from animatediff_webui.core.errors import InfotextError
 from animatediff_webui.core.infotext import KEY, parse_value
 from animatediff_webui.core.parameters import FIELDS, Field, Kind, Parameters, to_api
 
+from .widgets import WRITTEN, written_text
+
 Reader: TypeAlias = "Callable[[Mapping[str, object]], object]"
 """From an infotext's fields to gradio's update of a component; None is none."""
 
@@ -52,6 +54,8 @@ def _reader(field: Field) -> Reader:
             return None
         if field.kind is Kind.CHOICES and isinstance(value, list):
             value = [str(each) for each in cast("list[object]", value)]
+        if field.kind in WRITTEN:
+            value = written_text(value)
         return _update(value)
 
     return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -111,7 +112,17 @@ LAYOUT: tuple[Group, ...] = (
             ("freeinit_ds", "freeinit_dt"),
         ),
     ),
-    Group("Motion", (("motion_scale", "motion_effect"),), note=MOTION_NOTE),
+    Group(
+        "Motion",
+        (
+            ("motion_scale", "motion_effect"),
+            ("effect_schedule", "cfg_schedule"),
+            ("motion_blocks", "modules"),
+            ("view_length", "view_overlap"),
+            ("noise_type", "noise_weight", "noise_offset"),
+        ),
+        note=MOTION_NOTE,
+    ),
     Group("Playing and file names", (("reverse", "request_id"), ("interp", "interp_x"))),
     Group("Video source", (("video_source",), ("video_path", "mask_path"))),
 )
@@ -160,8 +171,8 @@ def _first_value(kind: WidgetKind, field: Field, value: object, modules: list[st
         return [str(each) for each in chosen]
     if field.kind is Kind.MODEL:
         return str(value) if value else next(iter(modules), None)
-    if field.kind is Kind.MULTIVAL:
-        return str(value)
+    if field.kind in WRITTEN:
+        return written_text(value)
     return "" if kind is WidgetKind.TEXTBOX and not value else cast("Value", value)
 
 
@@ -189,6 +200,15 @@ def _widget_kind(field: Field) -> WidgetKind:
     return _WIDGET_KINDS[field.kind]
 
 
+def written_text(value: object) -> str:
+    """What a text box holds of a value that is written in a small language, of its JSON form."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False) if value not in ([], {}) else ""
+
+
+WRITTEN = frozenset({Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES})
+"""Kinds whose values are written in a small language."""
 _WIDGET_KINDS = {
     Kind.BOOL: WidgetKind.CHECKBOX,
     Kind.MODEL: WidgetKind.DROPDOWN,
@@ -196,5 +216,5 @@ _WIDGET_KINDS = {
     Kind.TEXT: WidgetKind.TEXTBOX,
     Kind.PATH: WidgetKind.TEXTBOX,
     Kind.IMAGE: WidgetKind.IMAGE,
-    Kind.MULTIVAL: WidgetKind.TEXTBOX,
+    **dict.fromkeys(WRITTEN, WidgetKind.TEXTBOX),
 }

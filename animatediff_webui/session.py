@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from PIL import Image
 
 from .core.plan import Plan
-from .media import MediaError, Playback, WriterOptions, WrittenFile, reserved_stem, write_animation
+from .media import MediaError, Playback, Sound, WriterOptions, WrittenFile, reserved_stem, write_animation
 from .media.naming import check_request_id, output_folder
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Session:
     `calls_per_step` is how often the sampler calls the UNet in one step, `extra_calls` how often beyond that.
     `is_stopped` asks a host that has a button of its own. `on_window` hears of every window that is about to
     be computed, with the clip as the model last saw it without noise, `f c h w`, where the host knows it.
+    `sound` is the source's; it is written where the plan keeps it.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class Session:
     extra_calls: int = 0
     is_stopped: Callable[[], bool] = lambda: False
     on_window: WindowListener = lambda session, denoised: None
+    sound: Sound | None = None
     step: int = 0
     windows_begun: int = 0
     stops: int = 0
@@ -126,6 +128,7 @@ class Session:
                 loop_count=output.loop_number,
                 infotext=infotext,
                 options=options,
+                sound=self.sound if plan.keeps_sound else None,
                 report=self.files.append,
             )
         return self.files

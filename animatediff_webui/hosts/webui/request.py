@@ -12,6 +12,7 @@ from modules import devices, shared
 from animatediff_webui.core.infotext import KEY, NOTE_KEY, format_value
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
+from animatediff_webui.core.sources import SourceInfo
 from animatediff_webui.session import Session
 from motion_module import MotionModule
 
@@ -20,21 +21,22 @@ from .motion_modules import ModuleLibrary
 from .patches import replaced, wrapped
 from .settings import Settings
 from .start import MASKS_ATTRIBUTE, init_with_masks
+from .unsupported import NOT_HERE
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source_frames` are the
-    pictures that img2img was given, where they are several: each is a frame.
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `sources` are what its
+    frames come from, such as several pictures that img2img was given: each is a frame.
     """
 
     parameters: Parameters
     settings: Settings
     module: MotionModule
     infotext: str
-    source_frames: int | None
+    sources: tuple[SourceInfo, ...]
     plan: Plan
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
@@ -44,20 +46,20 @@ class Prepared:
             module=self.module.spec,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            source_frames=self.source_frames,
+            sources=self.sources,
         )
 
 
 def prepare(p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> Prepared:
     """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
-    refuse_unsupported(parameters, "the WebUI")
+    refuse_unsupported(parameters, "the WebUI", NOT_HERE)
     module = modules.load(parameters.model, devices.dtype_unet)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
-    source_frames = num_pictures if num_pictures > 1 else None
-    plan = build_plan(parameters, module=module.spec, source_frames=source_frames)
+    sources = (SourceInfo("img2img's pictures", num_pictures),) if num_pictures > 1 else ()
+    plan = build_plan(parameters, module=module.spec, sources=sources)
     Session(plan, p.steps, seed=0).check_output(Path(p.outpath_samples))
-    return Prepared(parameters, settings, module, value, source_frames, plan)
+    return Prepared(parameters, settings, module, value, sources, plan)
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
     with ExitStack() as stack:
         for name, value in _clip_fields(p, prepared, num_frames).items():
             stack.enter_context(replaced(p, name, value))
-        if is_image_request(p) and prepared.source_frames is not None:
+        if is_image_request(p) and prepared.sources:
             _enter_pictures(stack, p, num_frames)
         yield
 

@@ -25,13 +25,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .errors import LoraTagError, PromptTravelError
 from .lora_tags import LoraTag, take_lora_tags
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 # Each run of blanks can be matched in one way alone: a prompt may be as long as its sender likes, and must
 # not take time by the square of that.
@@ -107,6 +109,19 @@ class PromptTrack:
         missing = max(0, num_frames - self.num_frames)
         blends = self.keyframe_blends + self.keyframe_blends[-1:] * missing
         return PromptTrack(self.text, self.prompts, self.keyframes, blends)
+
+    def per_frame(self, values: Sequence[T]) -> list[T]:
+        """Of each frame, the value of the prompt on its left, for hosts that encode one prompt per frame.
+
+        `values` are those of `prompts`; each of them is there, as each prompt has its own keyframe.
+        """
+        return [values[blend.left] for blend in self.blends]
+
+    def per_prompt(self, values: Sequence[T]) -> list[T]:
+        """Of each prompt, the value of a frame that has it on its left: the inverse of `per_frame`."""
+        lefts = [blend.left for blend in self.blends]
+        frames = [lefts.index(prompt) if prompt in lefts else 0 for prompt in range(len(self.prompts))]
+        return [values[frame] for frame in frames]
 
     def _prompt_blend(self, blend: Blend) -> Blend:
         left, right = self.keyframes[blend.left].prompt, self.keyframes[blend.right].prompt

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from .readers.local import video_input
+from .ffmpeg import video_input
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,15 @@ files of these names pass on what is here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol, cast
-from weakref import WeakSet
 
 import torch
 
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
-from motion_module import MotionModule, MotionModuleSpec
 
 from .host_types import Request
 
@@ -55,43 +51,6 @@ def build_argument(parameters: Parameters, plan: Plan) -> AnimateDiffArgument:
     return AnimateDiffArgument(
         parameters.enable, plan.num_frames, plan.context_length, parameters.context.closed_loop
     )
-
-
-class MotionModuleType(Enum):
-    """The kinds of motion modules there are, by the names ControlNet may use; it builds the last one."""
-
-    AnimateDiffV1 = "AnimateDiff V1"
-    AnimateDiffV2 = "AnimateDiff V2"
-    AnimateDiffV3 = "AnimateDiff V3"
-    AnimateDiffXL = "AnimateDiff SDXL"
-    AnimateLCM = "AnimateLCM"
-    HotShotXL = "HotShot-XL"
-    SparseCtrl = "SparseCtrl"
-
-
-class MotionWrapper(MotionModule):
-    """A SparseCtrl encoder's temporal layers, `down_blocks[I].motion_modules[J]`, with one attention each."""
-
-    def __init__(self, mm_name: str, mm_hash: str, mm_type: MotionModuleType) -> None:
-        if mm_type is not MotionModuleType.SparseCtrl:
-            raise ValueError(
-                f"Expected MotionModuleType.SparseCtrl, found {mm_type}: load others by AnimateDiff."
-            )
-        spec = MotionModuleSpec(family="SparseCtrl encoder", has_up_blocks=False, num_attention_blocks=1)
-        super().__init__(spec, mm_name)
-        _encoders.add(self)
-
-
-_encoders: WeakSet[MotionWrapper] = WeakSet()
-
-
-@contextmanager
-def framed_encoders(num_frames: int) -> Generator[None, None, None]:
-    """Inside, the encoders that ControlNet holds know how many frames a clip has."""
-    with ExitStack() as stack:
-        for encoder in list(_encoders):
-            stack.enter_context(encoder.frames(num_frames))
-        yield
 
 
 class _OurScript(Protocol):

@@ -6,22 +6,26 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules import devices, shared
 
-from animatediff_webui.core.infotext import KEY, NOTE_KEY, format_value
+from animatediff_webui.core.infotext import KEY, format_value
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
 from animatediff_webui.core.sources import SourceInfo
-from animatediff_webui.session import Session
-from motion_module import MotionModule
+from animatediff_webui.media.naming import check_output
+from motion_module.module import MotionModule
 
 from .host_types import ImageRequest, Request, Texts, is_image_request
-from .motion_modules import ModuleLibrary
+from .masks import MASKS_ATTRIBUTE, init_with_masks
 from .patches import replaced, wrapped
 from .settings import Settings
-from .start import MASKS_ATTRIBUTE, init_with_masks
 from .unsupported import NOT_HERE
+
+if TYPE_CHECKING:
+    from .motion_modules import ModuleLibrary
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def prepare(p: Request, parameters: Parameters, settings: Settings, modules: Mod
     num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
     sources = (SourceInfo("img2img's pictures", num_pictures),) if num_pictures > 1 else ()
     plan = build_plan(parameters, module=module.spec, sources=sources)
-    Session(plan, p.steps, seed=0).check_output(Path(p.outpath_samples))
+    check_output(Path(p.outpath_samples), parameters.output.request_id)
     return Prepared(parameters, settings, module, value, sources, plan)
 
 

@@ -15,9 +15,9 @@ from typing import TypeAlias
 from modules import shared
 
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.core.infotext import NOTE_KEY
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.session import Session
-from motion_module import MotionModuleError
+from motion_module.errors import MotionModuleError
 
 from .api import AnimateDiffError
 from .backends import find_backend

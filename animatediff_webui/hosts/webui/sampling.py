@@ -15,9 +15,10 @@ import torch
 from modules import sd_samplers_common, shared
 
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
-from animatediff_webui.core.infotext import NOTE_KEY
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.plan import Plan
-from animatediff_webui.session import SamplingStoppedError, Session
+from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.session import Session
 
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled

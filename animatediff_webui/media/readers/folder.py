@@ -11,9 +11,8 @@ from PIL import Image, ImageOps
 from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
 
-from .local import check_pixels, natural_order
+from .local import check_pixels, natural_order, unreadable
 from .source import StoredFrames
-from .still import unreadable
 
 _ORIENTATION = 0x112
 _ON_THEIR_SIDE = range(5, 9)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from PIL import Image
 
 from animatediff_webui.media.errors import MissingPackageError, UnreadableMediaError
+from animatediff_webui.media.ffmpeg import DEMUXERS, local_url
 
-from .local import DEMUXERS, check_pixels, local_url
+from .local import check_pixels
 from .source import StoredFrames
 from .timeline import build_timeline
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
 from animatediff_webui.media.sound import IN_STEP
-
-from .contract import Animation
+from animatediff_webui.media.writers import Animation
 
 # High-definition video's colors, named in the file, so that no player has to guess.
 _COLORS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from animatediff_webui.core.windows import Window
+from animatediff_webui.hosts.webui import sparsectrl
+from animatediff_webui.hosts.webui.placement import on_device
 from motion_module import MotionModule, MotionModuleError, MotionModuleSpec
 
 ROOT = Path(__file__).parents[3]
@@ -54,8 +57,7 @@ def test_module_can_be_moved_and_removed(webui):
     assert modules.loaded is None
 
 
-def test_layers_are_moved_one_by_one_where_the_host_does_so(host):
-    on_device = sys.modules[host.extension.ModuleLibrary.__module__].on_device
+def test_layers_are_moved_one_by_one_where_the_host_does_so():
     module = MotionModule(MotionModuleSpec(widths=(32, 32, 32, 32)))
     moves = []
     for layer in module.layers().values():
@@ -88,12 +90,13 @@ def test_controlnets_embeddings_are_blended_between_its_keyframes(host):
     assert blended[2].mean() == pytest.approx(2.0)
 
 
-def test_sparsectrl_layers_load_by_their_names_and_know_the_frames(host):
-    door = host.controlnet
-    wrapper = door.MotionWrapper("", "", door.MotionModuleType.SparseCtrl)
+def test_sparsectrl_layers_load_by_their_names_and_know_the_frames():
+    wrapper = sparsectrl.MotionWrapper("", "", sparsectrl.MotionModuleType.SparseCtrl)
     wrapper.load_state_dict(wrapper.state_dict(), strict=True)
     layer = wrapper.down_blocks[0].motion_modules[1]
-    with door.framed_encoders(2):
+    del wrapper  # as ControlNet does, which keeps its layers alone
+    gc.collect()
+    with sparsectrl.framed_encoders(Window((3, 4), (1.0, 1.0))):
         assert layer(torch.zeros(4, 320, 2, 2)).shape == (4, 320, 2, 2)
 
 

@@ -211,6 +211,17 @@ def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, blending: str
     return blended.reshape(-1, *embeddings.shape[1:]).to(embeddings.dtype)
 
 
+def blend_keyframes(
+    embeddings: torch.Tensor, keyframes: Sequence[int], num_frames: int, *, looped: bool = False
+) -> torch.Tensor:
+    """Per frame `f ...` the blend of the embeddings `k ...` that belong to the ascending `keyframes`.
+
+    Before the first and after the last one the nearest holds, or, if `looped`, they blend round the end.
+    """
+    schedule = "\n".join(f"{frame}: keyframe {frame}" for frame in keyframes)
+    return blend_embeddings(embeddings, parse_prompt_travel(schedule, num_frames, looped=looped))
+
+
 def _lerp(left: torch.Tensor, right: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     """The weighted mean."""
     return (1 - position) * left + position * right

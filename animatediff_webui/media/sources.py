@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,6 @@ from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.received import decode_base64, is_received_file
 from animatediff_webui.core.sources import SourceInfo
 
-from .places import allowed_path
 from .readers import FrameSource, read_frames
 from .readers.local import local_path
 from .sound import Sound
@@ -56,22 +55,22 @@ class ClipSource:
 
 @contextmanager
 def opened_source(
-    parameters: Parameters, allowed_folders: Sequence[Path | str] | None = None
+    parameters: Parameters, readable_path: Callable[[str], Path] | None = None
 ) -> Generator[ClipSource, None, None]:
     """The source that `parameters` ask for; what a request brought along is removed at the end.
 
-    `video_path` wins over `video_source`; in a folder, `image` and `mask` are looked for. `allowed_folders`
-    are those that a request from elsewhere may name files in, and then it may also bring the file along, as
-    base64 or a data URL. None: whoever asks is the user of this machine. Raises UserError.
+    `video_path` wins over `video_source`; in a folder, `image` and `mask` are looked for. `readable_path`
+    opens a path that a request from elsewhere names, or raises UserError; such a request may also bring the
+    file along, as base64 or a data URL. None: whoever asks is the user of this machine. Raises UserError.
     """
     source = parameters.source
     with tempfile.TemporaryDirectory(prefix="animatediff-") as folder:
 
         def place(text: str, name: str) -> Path:
-            if allowed_folders is None:
+            if readable_path is None:
                 return local_path(text)
             if not is_received_file(text):
-                return allowed_path(text, allowed_folders)
+                return readable_path(text)
             received = Path(folder, name)
             received.write_bytes(decode_base64(text, name, "file"))
             return received

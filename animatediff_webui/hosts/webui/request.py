@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,11 @@ from animatediff_webui.core.sources import SourceInfo
 from animatediff_webui.media.naming import check_output
 from motion_module.module import MotionModule
 
+from .controlnet.units import ControlFrames, UnitFrames, check_keyframes, filled_units, find_units
 from .host_types import ImageRequest, Request, Texts, is_image_request
 from .masks import MASKS_ATTRIBUTE, init_with_masks
 from .patches import replaced, wrapped
+from .readable import readable_path
 from .settings import Settings
 from .unsupported import NOT_HERE
 
@@ -41,6 +43,7 @@ class Prepared:
     module: MotionModule
     infotext: str
     sources: tuple[SourceInfo, ...]
+    units: tuple[UnitFrames, ...]
     plan: Plan
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
@@ -60,10 +63,20 @@ def prepare(p: Request, parameters: Parameters, settings: Settings, modules: Mod
     module = modules.load(parameters.model, devices.dtype_unet)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
-    sources = (SourceInfo("img2img's pictures", num_pictures),) if num_pictures > 1 else ()
+    units = tuple(find_units(p, lambda text: readable_path(p, text)))
+    sources = tuple(_source_infos(units, num_pictures))
     plan = build_plan(parameters, module=module.spec, sources=sources)
+    check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
-    return Prepared(parameters, settings, module, value, sources, plan)
+    return Prepared(parameters, settings, module, value, sources, units, plan)
+
+
+def _source_infos(units: Sequence[UnitFrames], num_pictures: int) -> list[SourceInfo]:
+    """The folders that units follow, and several pictures in img2img: each of these is a frame."""
+    infos = [SourceInfo("a ControlNet unit's folder", unit.num_frames) for unit in units]
+    if num_pictures > 1:
+        infos.append(SourceInfo("img2img's pictures", num_pictures))
+    return infos
 
 
 @contextmanager
@@ -73,7 +86,8 @@ def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
     with ExitStack() as stack:
         for name, value in _clip_fields(p, prepared, num_frames).items():
             stack.enter_context(replaced(p, name, value))
-        if is_image_request(p) and prepared.sources:
+        stack.enter_context(filled_units(p, prepared.units, ControlFrames(), num_frames))
+        if is_image_request(p) and len(p.init_images) > 1:
             _enter_pictures(stack, p, num_frames)
         yield
 

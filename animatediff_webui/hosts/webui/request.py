@@ -16,6 +16,7 @@ from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
 from animatediff_webui.media.naming import check_output
 from motion_module.module import MotionModule
+from motion_module.weight_values import DTYPES_TO_RUN_IN
 
 from .host_types import ImageRequest, Request, Texts, is_image_request
 from .masks import MASKS_ATTRIBUTE, init_with_masks
@@ -55,7 +56,9 @@ class Prepared:
 def prepare(p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> Prepared:
     """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
     refuse_unsupported(parameters, "the WebUI")
-    module = modules.load(parameters.model, devices.dtype_unet)
+    # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
+    dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
+    module = modules.load(parameters.model, dtype)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
     source_frames = num_pictures if num_pictures > 1 else None

@@ -16,6 +16,7 @@ OWN = {
     "shared.py": None,  # the real one is made of several files
     "sd_samplers_common.py": {"Sampler.__init__", "Sampler._run"},
     "processing.py": {
+        "StableDiffusionProcessing.renew_forge_objects",
         "scripts_image", "scripts_image.__init__", "overlaid", "create_infotext",
         "StableDiffusionProcessing.__init__", "StableDiffusionProcessingTxt2Img.__init__",
         "StableDiffusionProcessingImg2Img.__init__",
@@ -24,7 +25,9 @@ OWN = {
     "scripts.py": {"ScriptRunner.__init__", "ScriptRunner._call"},
     "extra_networks.py": set(),
     "prompt_parser.py": {"_at", "_stacked"},
-    "sd_samplers_cfg_denoiser.py": {"_cat", "_rows", "_cond_dict", "CFGDenoiser.inner_model"},
+    "sd_samplers_cfg_denoiser.py": {
+        "_cat", "_rows", "_cond_dict", "CFGDenoiser.inner_model", "CFGDenoiser._forked",
+    },
 }  # fmt: skip
 # Calls of one generation whose order the adapter relies on.
 ORDER = (

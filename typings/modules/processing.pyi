@@ -1,5 +1,3 @@
-import torch
-
 from animatediff_webui.hosts.webui.host_types import Processed as ProcessedTypes
 from animatediff_webui.hosts.webui.host_types import Request as StableDiffusionProcessing
 
@@ -8,4 +6,3 @@ class Processed(ProcessedTypes):
 
 def process_images(p: StableDiffusionProcessing) -> ProcessedTypes: ...
 def fix_seed(p: StableDiffusionProcessing) -> None: ...
-def rescale_zero_terminal_snr_sigmas(sigmas: torch.Tensor) -> torch.Tensor: ...

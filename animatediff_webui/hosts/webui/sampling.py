@@ -18,13 +18,15 @@ from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.core.windows import Window
 from animatediff_webui.session import Session
 
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
+from .controlnet.hints import windowed_hints
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
-from .model import Animation, animated_model, framed
+from .model import Animation, animated_model, framed_layers
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
@@ -171,13 +173,23 @@ class ClipSampling:
         self._model.close()
         prepared, module, plan = self.prepared, self.prepared.module, self.plan
         backend = find_backend(shared.sd_model)
+        show_hints = self._model.enter_context(
+            windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
+        )
+
+        @contextmanager
+        def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
+            show_hints(window, num_groups)
+            with framed_layers(module, window):
+                yield
+
         call = WindowedCall(
             num_frames=plan.num_frames,
             share=min(1, plan.context_length / plan.num_frames),
             windows=lambda: plan.windows(self._step()),
             num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
-            framed=lambda window: framed(module, window),
+            framed=framed,
         )
         schedule = prepared.settings.beta_schedule or module.spec.beta_schedule
         animation = Animation(module, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)

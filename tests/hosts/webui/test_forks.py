@@ -98,12 +98,9 @@ def test_schedule_of_the_motion_module_is_the_samplers(fork):
     assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
-def test_zero_terminal_snr_stays_on_top(fork, monkeypatch):
+def test_zero_terminal_snr_stays_on_top(fork):
     if not isinstance(fork.model, ForgeCheckpoint):
         pytest.skip("these hosts put it on by a function of their own")
-    monkeypatch.setattr(
-        fork.host.processing, "rescale_zero_terminal_snr_sigmas", lambda sigmas: sigmas * 2, raising=False
-    )
     fork.options["sd_noise_schedule"] = "Zero Terminal SNR"
     fork.run({})
     assert torch.allclose(fork.model.calls[0].sigmas, 2 * SIGMAS.float())
@@ -168,7 +165,7 @@ def test_scripts_that_copy_the_unet_go_on_working(fork):
         )
 
     p = fork.request({"video_length": 4})
-    p.before_every_sampling = [patch]
+    p._before_every_sampling = [patch]
     fork.host.processing.process_images(p)
     assert not torch.allclose(p.last_samples, plain)
 
@@ -183,7 +180,7 @@ def test_control_signals_are_those_of_the_windows_frames(fork):
         unet.controlnet_linked_list = Control()
 
     p = fork.request({"video_length": 6, "context_scheduler": "standard static"})
-    p.before_every_sampling = [patch]
+    p._before_every_sampling = [patch]
     fork.host.processing.process_images(p)
     first, second = (call.control for call in fork.model.calls[:2])
     assert first["middle"][0].flatten().tolist() == [0, 1, 2, 3] * 2

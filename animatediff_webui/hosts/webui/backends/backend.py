@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
-from modules import processing, shared
+from modules import shared
 from torch import nn
 
 from animatediff_webui.hosts.webui.host_types import Cond
@@ -90,7 +90,9 @@ class ForgeBackend(Patched):
         alphas = alphas_cumprod(schedule)
         sigmas = noise_levels(alphas)
         if self._has_zero_terminal_snr:
-            sigmas = processing.rescale_zero_terminal_snr_sigmas(sigmas)
+            from backend.modules import k_prediction
+
+            sigmas = k_prediction.rescale_zero_terminal_snr_sigmas(sigmas)
         predictor = cast("nn.Module", self._kmodel.predictor)
         # Samplers of the DDIM kind leave theirs on the checkpoint.
         with replaced(self.model, "alphas_cumprod", alphas), replaced_sigmas(predictor, sigmas):

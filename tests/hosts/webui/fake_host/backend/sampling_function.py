@@ -1,4 +1,4 @@
-"""How the forks call a model: each part of a prompt is a batch of its own, the negative prompt comes first."""
+"""How the forks call a model: a part of a prompt is a batch of its own, the negative prompt comes first."""
 
 import torch
 

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from PIL import Image
 
 from .core.plan import Plan
-from .media import MediaError, Playback, WriterOptions, WrittenFile, reserved_stem, write_animation
-from .media.naming import check_request_id, output_folder
+from .core.windowed import SamplingStoppedError
+from .media.animation import Playback, WrittenFile, write_animation
+from .media.errors import MediaError
+from .media.naming import reserved_stem
+from .media.options import WriterOptions
 
 if TYPE_CHECKING:
     import torch
 
 WindowListener: TypeAlias = "Callable[[Session, torch.Tensor | None], None]"
-
-
-class SamplingStoppedError(Exception):
-    """Sampling was asked to stop between two windows."""
 
 
 @dataclass
@@ -92,11 +91,6 @@ class Session:
             raise SamplingStoppedError
         self.on_window(self, denoised)
         self.windows_begun += 1
-
-    def check_output(self, folder: Path) -> None:
-        """MediaError where `write` could not write below `folder`; to be asked before sampling."""
-        check_request_id(self.plan.parameters.output.request_id)
-        output_folder(folder)
 
     def write(
         self,

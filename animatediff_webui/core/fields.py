@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from .errors import ParameterError
+from .errors import ParameterError, shown
 from .image import decode_image
 
 Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | None"
@@ -151,25 +151,6 @@ class Field:
         """The error for a value that is not allowed."""
         verb = "holds" if self.kind is Kind.CHOICES else "is"
         return ParameterError(f"{self.name} {verb} {shown(value)}, but must be {self.allowed}.")
-
-
-def shown(value: object) -> str:
-    """`value` for a message: its repr, cut where a picture or a novel was sent."""
-    try:
-        text = " ".join(repr(value).split())
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def shown_text(text: str) -> str:
-    """`text` for a message, unquoted: cut, on one line, without what no UTF-8 can say (half characters)."""
-    line = " ".join(text[:100].split())
-    short = line if len(line) <= 80 and len(text) <= 100 else line[:77] + "..."
-    return short.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-shown_key = shown_text
 
 
 def _number(text: str) -> int | float | str:

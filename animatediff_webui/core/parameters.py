@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from PIL import Image
 
-from .errors import ParameterError, UnsupportedError
-from .fields import Field, Kind, Value, shown, shown_key
+from .errors import ParameterError, UnsupportedError, shown, shown_text
+from .fields import Field, Kind, Value
+from .file_names import REQUEST_ID
 from .formats import FORMATS, format_names
 from .frame_rate import MAX_FPS
 from .freeinit import FILTERS
@@ -309,7 +310,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "request_id", "output.request_id", "Request id", Kind.TEXT, "Output",
         "Becomes the end of the file names.",
-        pattern=r"[A-Za-z0-9._-]{0,64}",
+        pattern=REQUEST_ID,
     ),
     _row(
         "context_scheduler", "context.scheduler", "Window scheduler", Kind.CHOICE, "Context windows",
@@ -371,7 +372,7 @@ def parse_parameters(raw: object = None, *, defaults: Parameters = _DEFAULTS) ->
         field = FIELD_BY_NAME.get(key)
         if field is None:
             raise ParameterError(
-                f"{shown_key(key)} is no parameter of AnimateDiff; there are: {', '.join(_names())}."
+                f"{shown_text(key)} is no parameter of AnimateDiff; there are: {', '.join(_names())}."
             )
         if field.name in values:
             raise ParameterError(f"{field.name} is given twice: give it once.")

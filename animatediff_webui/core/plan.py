@@ -143,10 +143,9 @@ def build_plan(
     fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
     _check_formats(parameters, fps)
     loop = layout.loop
-    looped = loop.prompt_always_loops if layout.is_single else loop.prompt_loops
     easing = parameters.travel.easing
     tracks = [
-        parse_prompt_travel(text, video_frames, fps, looped, easing=easing).extended(num_frames)
+        parse_prompt_travel(text, video_frames, fps, layout.prompts_loop, easing=easing).extended(num_frames)
         for text in (prompt, negative_prompt)
     ]
     ping_pong = PING_PONG if loop.returns_in_one_window and layout.is_single else ()

@@ -25,13 +25,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .errors import LoraTagError, PromptTravelError
 from .lora_tags import LoraTag, take_lora_tags
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 # Each run of blanks can be matched in one way alone: a prompt may be as long as its sender likes, and must
 # not take time by the square of that.
@@ -107,6 +109,19 @@ class PromptTrack:
         missing = max(0, num_frames - self.num_frames)
         blends = self.keyframe_blends + self.keyframe_blends[-1:] * missing
         return PromptTrack(self.text, self.prompts, self.keyframes, blends)
+
+    def per_frame(self, values: Sequence[T]) -> list[T]:
+        """Of each frame, the value of the prompt on its left, for hosts that encode one prompt per frame.
+
+        `values` are those of `prompts`; each of them is there, as each prompt has its own keyframe.
+        """
+        return [values[blend.left] for blend in self.blends]
+
+    def per_prompt(self, values: Sequence[T]) -> list[T]:
+        """Of each prompt, the value of a frame that has it on its left: the inverse of `per_frame`."""
+        lefts = [blend.left for blend in self.blends]
+        frames = [lefts.index(prompt) if prompt in lefts else 0 for prompt in range(len(self.prompts))]
+        return [values[frame] for frame in frames]
 
     def _prompt_blend(self, blend: Blend) -> Blend:
         left, right = self.keyframes[blend.left].prompt, self.keyframes[blend.right].prompt
@@ -194,6 +209,17 @@ def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, blending: str
     positions = flat.new_tensor(position)[:, None]
     blended = BLENDINGS[blending](flat[list(left)], flat[list(right)], positions)
     return blended.reshape(-1, *embeddings.shape[1:]).to(embeddings.dtype)
+
+
+def blend_keyframes(
+    embeddings: torch.Tensor, keyframes: Sequence[int], num_frames: int, *, looped: bool = False
+) -> torch.Tensor:
+    """Per frame `f ...` the blend of the embeddings `k ...` that belong to the ascending `keyframes`.
+
+    Before the first and after the last one the nearest holds, or, if `looped`, they blend round the end.
+    """
+    schedule = "\n".join(f"{frame}: keyframe {frame}" for frame in keyframes)
+    return blend_embeddings(embeddings, parse_prompt_travel(schedule, num_frames, looped=looped))
 
 
 def _lerp(left: torch.Tensor, right: torch.Tensor, position: torch.Tensor) -> torch.Tensor:

@@ -86,6 +86,11 @@ class ContextLayout:
         return self.loop.is_circular or SCHEDULERS[self.scheduler].is_circular
 
     @property
+    def prompts_loop(self) -> bool:
+        """Whether what changes from keyframe to keyframe goes on from the last to the first."""
+        return self.loop.prompt_always_loops if self.is_single else self.loop.prompt_loops
+
+    @property
     def is_single(self) -> bool:
         """Whether one window holds all frames."""
         return self.num_frames <= self.window_size

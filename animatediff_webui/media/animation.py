@@ -11,7 +11,7 @@ from PIL import Image
 
 from animatediff_webui.core.formats import PNG_FRAMES, Format
 from animatediff_webui.core.frame_rate import exact_fps
-from animatediff_webui.core.infotext import add_note
+from animatediff_webui.core.notes import add_note
 
 from .errors import MediaError
 from .infotext import clean_infotext

@@ -13,8 +13,6 @@ from animatediff_webui.media import MediaError
 
 from .keywords import address_start, as_path
 
-WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
-
 
 def existing(path: Path, what: str) -> Path:
     """`path`, a file or folder. UserError, which calls it `what`, where it is not there or out of reach."""

@@ -11,16 +11,13 @@ from pathlib import Path
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.lora_tags import find_lora_tags
 from animatediff_webui.core.prompt_travel import PromptTrack
-from motion_module import (
-    MotionLora,
-    MotionModule,
-    NotAMotionLoraError,
-    load_motion_lora,
-    peft_state_dict,
-    unmatched_layers,
-)
+from motion_module.errors import NotAMotionLoraError
+from motion_module.lora.strengths import unmatched_layers
+from motion_module.lora.weights import MotionLora, load_motion_lora, peft_state_dict
+from motion_module.module import MotionModule
+from motion_module.weights_files import SUFFIXES
 
-from .files import WEIGHTS, one_line
+from .files import one_line
 from .pipelines import Pipeline
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
@@ -81,7 +78,7 @@ def take_tags(track: PromptTrack, folders: Sequence[Path]) -> tuple[PromptTrack,
 
 def find_lora(name: str, folders: Sequence[Path]) -> Path:
     """The file of that name (without suffix) in the folders or below them."""
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in WEIGHTS]
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in SUFFIXES]
     for path in files:
         if path.stem == name:
             return path

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
-from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.fields import shown, shown_key
+from animatediff_webui.core.errors import ParameterError, shown, shown_text
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
@@ -146,6 +145,6 @@ def _unknown(name: str) -> str:
     animation_names = [row.name for row in FIELDS if row.name not in ELSEWHERE]
     hint = nearest(name, [*image_names, *FIELD_BY_NAME])
     return (
-        f"{shown_key(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
+        f"{shown_text(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
         f"{', '.join(animation_names)} for the animation."
     )

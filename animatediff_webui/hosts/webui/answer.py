@@ -12,7 +12,7 @@ from modules import processing, shared, ui_tempdir
 from PIL import Image
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.media import WrittenFile
+from animatediff_webui.media.animation import WrittenFile
 
 from .host_types import Processed, Request
 from .output import Clip, complete_files

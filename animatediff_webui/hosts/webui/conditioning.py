@@ -15,7 +15,6 @@ import torch
 from animatediff_webui.core.prompt_travel import PromptTrack, blend_embeddings, pad_embeddings
 
 from .host_types import Cond, Conds, Schedule
-from .prompts import of_prompts
 
 _TOKENS = "crossattn"
 """Of the fields of SDXL's conds, the one with an embedding per token."""
@@ -74,7 +73,7 @@ def travelled_schedules(schedules: Sequence[Schedule], travel: Travel) -> list[S
 
     This is the negative prompt, and any other that has no parts.
     """
-    return _blended(of_prompts(schedules, travel.track), travel)
+    return _blended(travel.track.per_prompt(schedules), travel)
 
 
 def travelled_parts(encoded: Sequence[Encoded], travel: Travel) -> list[Encoded]:
@@ -82,7 +81,7 @@ def travelled_parts(encoded: Sequence[Encoded], travel: Travel) -> list[Encoded]
 
     Every frame gets as many parts as the prompt with the most of them: one that a prompt lacks has weight 0.
     """
-    by_prompt = of_prompts(encoded, travel.track)
+    by_prompt = travel.track.per_prompt(encoded)
     count = max(len(each.weights) for each in by_prompt)
     parts = [_blended([_part(each, index) for each in by_prompt], travel) for index in range(count)]
     frames: list[Encoded] = []

@@ -10,9 +10,8 @@ from PIL import Image, ImageOps
 from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
 
-from .local import check_pixels, natural_order
+from .local import check_pixels, natural_order, unreadable
 from .source import FrameSource, Selection
-from .still import unreadable
 
 
 def read_folder(folder: Path, selection: Selection) -> FrameSource:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,12 +9,12 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from animatediff_webui.media.errors import MediaError, UnreadableMediaError
+from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
 from animatediff_webui.media.timing import plausible_rate
 
 from .durations import read_durations
-from .local import check_pixels
+from .local import check_pixels, unreadable
 from .source import FrameSource, Selection
 
 _FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
@@ -24,23 +22,6 @@ _TICKS = {"GIF": Fraction(1, 100), "PNG": Fraction(1, 10**6)}
 _MILLISECOND = Fraction(1, 1000)
 # What browsers do with frames that have no duration.
 _DEFAULT_DURATION = Fraction(1, 10)
-
-
-@contextmanager
-def unreadable(path: Path) -> Generator[None, None, None]:
-    """What Pillow raises for damaged pictures, as one UnreadableMediaError."""
-    try:
-        with warnings.catch_warnings():  # sizes are checked by us, for all kinds of files alike
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
-    except MediaError:
-        raise
-    # The plug-ins' own slips on damaged files are among these: IndexError, struct.error, RuntimeError.
-    except (
-        OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error,
-        Image.DecompressionBombError,
-    ) as error:  # fmt: skip
-        raise UnreadableMediaError(f"{path} is a damaged picture ({error}): save it again.") from error
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 from PIL import Image
 
 from animatediff_webui.media.errors import MissingPackageError, UnreadableMediaError
+from animatediff_webui.media.ffmpeg import local_url
 
-from .local import DEMUXERS, check_pixels, local_url
+from .local import DEMUXERS, check_pixels
 from .source import FrameSource, Selection
 
 if TYPE_CHECKING:

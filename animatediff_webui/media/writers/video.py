@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
-
-from .contract import Animation
+from animatediff_webui.media.writers import Animation
 
 # High-definition video's colors, named in the file, so that no player has to guess.
 _COLORS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from animatediff_webui.media.options import WriterOptions
+from animatediff_webui.media.writers import Animation
 
-from .contract import Animation
 from .video import encode
 
 

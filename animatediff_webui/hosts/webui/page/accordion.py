@@ -14,8 +14,9 @@ from gradio.components import Component
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters
 from animatediff_webui.hosts.webui.patches import empty_at_zero
-from animatediff_webui.media import MediaError, read_infotext
-from motion_module import MotionModule
+from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.readers.infotext import read_infotext
+from motion_module.module import MotionModule
 
 from .checkpoints import chosen_base_model
 from .compatibility import image, row, unsaved, uploaded_path, with_script

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,7 +148,7 @@ class ProgressLine:
         words = line.split()
         if line.startswith(("Collecting ", "Requirement already satisfied: ")):
             self._count += 1
-            name = words[1 if words[0] == "Collecting" else 3].split("=")[0]
+            name = re.split(r"[=<>!~;\[]", words[1 if words[0] == "Collecting" else 3])[0]
             total = f" of {self._total}" if self._count <= self._total else ""
             self._rewrite(f"{self._title}: {self._count}{total}, {name}")
         elif words[0] == "Downloading" and len(words) > 2:
@@ -157,7 +158,7 @@ class ProgressLine:
 
     def end(self) -> None:
         if self._is_terminal:
-            self._rewrite(f"{self._title}: {self._count} packages")
+            self._rewrite(f"{self._title}: done")
         self._write("\n")
 
     def _rewrite(self, text: str) -> None:

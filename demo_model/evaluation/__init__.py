@@ -19,6 +19,19 @@ SUITES = ("prompts", "windows", "loops", "freeinit", "travel")
 
 def main(arguments: list[str]) -> int:
     """`python3 standalone evaluate`: draw, judge, print, and save contact sheets."""
+    options = build_parser().parse_args(arguments)
+    folder = writable_folder(read_output(options.output, "--output"))
+    if options.suite == "prompts":
+        for with_motion, count in ((True, options.clips), (False, options.without)):
+            _measure_prompts(with_motion, count, folder, verbose=options.verbose)
+    else:
+        _measure_suite(options.suite, options.seeds, folder)
+    print(f"\ncontact sheets: {folder}")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of `evaluate`."""
     parser = argparse.ArgumentParser(prog="python3 standalone evaluate", description=__doc__)
     add = parser.add_argument
     add("--suite", choices=SUITES, default="prompts", help="what to measure (default: %(default)s)")
@@ -28,15 +41,7 @@ def main(arguments: list[str]) -> int:
     add("--seeds", type=_count, default=20, help="other suites: how many seeds (default: %(default)s)")
     add("--output", default="outputs/evaluation", help="where contact sheets go")
     add("--verbose", action="store_true", help="print every clip")
-    options = parser.parse_args(arguments)
-    folder = writable_folder(read_output(options.output, "--output"))
-    if options.suite == "prompts":
-        for with_motion, count in ((True, options.clips), (False, options.without)):
-            _measure_prompts(with_motion, count, folder, verbose=options.verbose)
-    else:
-        _measure_suite(options.suite, options.seeds, folder)
-    print(f"\ncontact sheets: {folder}")
-    return 0
+    return parser
 
 
 def _count(text: str) -> int:

@@ -14,6 +14,7 @@ from motion_module.spec import BaseModel
 from .files import existing, one_line, read_json, shown_path
 from .model_options import ModelOptions
 from .pipelines import Pipeline, PipelineClass, TokenizerClass, Vae
+from .results import NotEnoughMemoryError, memory_explained
 from .vae import load_vae
 
 CONFIGURATIONS = Path(__file__).resolve().parent / "configurations"
@@ -125,12 +126,13 @@ def _load(options: ModelOptions, checkpoint: Checkpoint, vae: Vae | None) -> Pip
         parts["vae"] = vae
     path, dtype = checkpoint.path, options.torch_dtype
     parts |= _missing_tokenizers(checkpoint)
+    config = str(checkpoint.configuration)
     try:
-        if path.is_dir():
-            return kind.from_pretrained(path, dtype=dtype, local_files_only=True, **parts)
-        configuration = str(checkpoint.configuration)
-        return kind.from_single_file(path, config=configuration, dtype=dtype, local_files_only=True, **parts)
-    except MemoryError:
+        with memory_explained():
+            if path.is_dir():
+                return kind.from_pretrained(path, dtype=dtype, local_files_only=True, **parts)
+            return kind.from_single_file(path, config=config, dtype=dtype, local_files_only=True, **parts)
+    except NotEnoughMemoryError:
         raise
     except Exception as error:  # what libraries raise for unfit files has no class in common
         raise UserError(f"The checkpoint {shown_path(path)} cannot be loaded: {one_line(error)}") from error

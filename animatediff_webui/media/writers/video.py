@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url, raw_frames, run_ffmpeg
+from animatediff_webui.media.sound import IN_STEP
 from animatediff_webui.media.writers import Animation
 
 # High-definition video's colors, named in the file, so that no player has to guess.
@@ -15,7 +16,12 @@ _COLORS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "b
 
 
 def encode(
-    animation: Animation, path: Path, container: Sequence[str], codec: Sequence[str], pixel_format: str
+    animation: Animation,
+    path: Path,
+    container: Sequence[str],
+    codec: Sequence[str],
+    pixel_format: str,
+    sound_codec: Sequence[str],
 ) -> None:
     """Write `animation` with the given ffmpeg options. The same frames make the same bytes.
 
@@ -26,11 +32,14 @@ def encode(
         metadata.write_bytes(_metadata(animation.infotext))
         source = [*LOCAL_ONLY, *raw_frames(animation.frames.size, animation.fps)]
         texts = [*LOCAL_ONLY, "-f", "ffmetadata", "-i", local_url(metadata)]
-        streams = ["-map", "0:v", "-map_metadata", "1"]
+        sound = [] if animation.sound is None else animation.sound.input_for(animation.duration)
+        streams = ["-map", "0:v", "-map_metadata", "1", "-map_chapters", "-1"]
+        if sound:
+            streams += ["-map", "2:a:0", *sound_codec, *IN_STEP, "-flags:a", "+bitexact"]
         conversion = f"scale=out_color_matrix=bt709:out_range=tv,format={pixel_format}"
         filters = ["-vf", _padding(*animation.frames.size) + conversion]
         target = ["-fflags", "+bitexact", *container, local_url(path)]
-        command = [*source, *texts, *streams, *filters, *codec, *_COLORS, *target]
+        command = [*source, *texts, *sound, *streams, *filters, *codec, *_COLORS, *target]
         run_ffmpeg(command, (frame.tobytes() for frame in animation.frames))
 
 

@@ -155,7 +155,8 @@ class WebUI:
         (script_class,) = registered_scripts(host, modules)
         script = script_class()
         script.args_from, script.args_to = 1, 41  # in front is the number of the script chosen in the list
-        self.runner = host.scripts.ScriptRunner([script])
+        self.runner = host.scripts.ScriptRunner()
+        self.runner.alwayson_scripts = [script]
         host.scripts.scripts_img2img = self.runner
 
     def request(self, values=None, *, is_img2img=False, **fields):

@@ -32,7 +32,7 @@ VALUES: dict[str, Any] = {
     "latent_scale_last": 4.0, "freeinit_enable": True, "freeinit_filter": "gaussian", "freeinit_ds": 0.5,
     "freeinit_dt": 0.125, "freeinit_iters": 2, "request_id": "job-7", "context_scheduler": "looped uniform",
     "context_fuse": "flat", "prompt_blend": "linear", "prompt_easing": "hold", "freenoise": False,
-    "freeinit_fast": True,
+    "freeinit_fast": True, "video_start": "1.5s", "video_end": "20", "video_stride": 2, "audio": False,
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""
 

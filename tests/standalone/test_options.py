@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from animatediff_webui.core.infotext import public
-from animatediff_webui.core.parameters import FIELDS, NOT_YET, parse_parameters
+from animatediff_webui.core.parameters import FIELDS, parse_parameters
 from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE, NOT_HERE
@@ -204,7 +204,3 @@ def test_documentation_names_no_option_that_there_is_not():
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text()))
         assert named - known - HOSTS_OWN - {"--help"} == set(), path.name
-
-
-def test_nothing_that_is_not_possible_yet_is_asked_of_the_animation():
-    assert set(NOT_YET) <= set(NOT_HERE)

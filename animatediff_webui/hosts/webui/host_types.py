@@ -121,12 +121,12 @@ class Request(Protocol):
     rng: NoiseGenerator
     sampler: Sampler
     c: Conds
-    uc: Sequence[Schedule]
+    uc: Sequence[Schedule] | None
     overlay_images: list[Image.Image] | None
     color_corrections: list[object] | None
 
     def comment(self, text: str) -> None: ...
-    def get_conds(self) -> tuple[Conds, Sequence[Schedule]]: ...
+    def get_conds(self) -> tuple[Conds, Sequence[Schedule] | None]: ...
     def close(self) -> None: ...
 
 

@@ -17,6 +17,7 @@ from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
 from animatediff_webui.media.naming import check_output
 from motion_module.module import MotionModule
+from motion_module.weight_values import DTYPES_TO_RUN_IN
 
 from .controlnet.units import check_keyframes, filled_units, find_units
 from .host_types import Request, Texts, is_image_request
@@ -65,7 +66,9 @@ def prepare(
     """Choose the motion module, and refuse what cannot be done; `clip` is the source that the parameters
     name. Raises the user's errors."""
     refuse_unsupported(parameters, "the WebUI", NOT_HERE)
-    module = modules.load(parameters.model, devices.dtype_unet)
+    # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
+    dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
+    module = modules.load(parameters.model, dtype)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     units = tuple(find_units(p, lambda text: readable_path(p, text)))
     source = RequestSource(read_pictures(p), clip, units)

@@ -37,6 +37,9 @@ class BlockWeights(Written):
         return weights.get(f"{level_name}.{layer}", weights.get(level_name, 1.0))
 
 
+ALL_BLOCKS = BlockWeights()
+
+
 def parse_blocks(raw: object, name: str) -> BlockWeights:
     """The weights that a text or an object holds. Raises ParameterError, which calls them `name`."""
     if isinstance(raw, BlockWeights):

@@ -15,7 +15,9 @@ from .blocks import parse_blocks
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
 from .modules import is_module_name, parse_modules
+from .moments import parse_moment
 from .multival import parse_multival
+from .received import decode_base64
 from .schedules import Schedule, parse_schedule
 from .written import Written
 
@@ -31,6 +33,7 @@ class Kind(Enum):
     TEXT = "text"
     MODEL = "model"
     PATH = "path"
+    MOMENT = "moment"
     IMAGE = "image"
     CHOICE = "choice"
     CHOICES = "choices"
@@ -88,6 +91,7 @@ class Field:
             Kind.TEXT: f"a text that matches {self.pattern}" if self.pattern else "a text",
             Kind.MODEL: 'a name from the module list, such as "mm.safetensors" or "folder/mm.safetensors"',
             Kind.PATH: "a path",
+            Kind.MOMENT: 'the number of a frame, counted from 0, or a time such as "1.5s"',
             Kind.IMAGE: "a picture as base64 or a data URL",
             Kind.CHOICE: f"one of {self._listed}",
             Kind.CHOICES: f"a list of {self._listed}",
@@ -148,6 +152,8 @@ class Field:
             schema["anyOf"] = [{"type": "array", "items": items}, items, {"type": "null"}]
         elif self.kind in _WRITTEN_TYPES:
             schema["type"] = [*_WRITTEN_TYPES[self.kind], "null"]
+        elif self.kind is Kind.MOMENT:
+            schema["anyOf"] = [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}]
         else:
             schema["type"] = [_JSON_TYPES.get(self.kind, "string"), "null"]
         if self.minimum is not None:
@@ -236,6 +242,17 @@ def _read_path(field: Field, raw: object) -> str:
     raise field.refuse(raw)
 
 
+def _read_moment(field: Field, raw: object) -> int | str:
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        raw = str(raw)
+    moment = parse_moment(raw) if isinstance(raw, str) else None
+    if moment is None:
+        raise field.refuse(raw)
+    return moment
+
+
 def _read_model(field: Field, raw: object) -> str:
     if not isinstance(raw, str) or not is_module_name(raw):
         raise field.refuse(raw)
@@ -243,8 +260,10 @@ def _read_model(field: Field, raw: object) -> str:
 
 
 def _read_image(field: Field, raw: object) -> Image.Image:
-    if isinstance(raw, (str, Image.Image)):
-        return decode_image(raw, field.name)
+    if isinstance(raw, Image.Image):
+        return raw
+    if isinstance(raw, str):
+        return decode_image(decode_base64(raw, field.name), field.name)
     raise field.refuse(raw)
 
 
@@ -285,7 +304,7 @@ def _read_schedule(field: Field, raw: object) -> Schedule | None:
 
 _FINITE = 1e300
 _ANY_TEXT = re.compile(".*", re.DOTALL)
-_EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL})
+_EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL, Kind.MOMENT})
 _BOOLEANS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
 _JSON_TYPES = {Kind.BOOL: "boolean", Kind.INTEGER: "integer", Kind.NUMBER: "number"}
 _WRITTEN_TYPES = {
@@ -301,6 +320,7 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.TEXT: _read_text,
     Kind.MODEL: _read_model,
     Kind.PATH: _read_path,
+    Kind.MOMENT: _read_moment,
     Kind.IMAGE: _read_image,
     Kind.CHOICE: _read_choice,
     Kind.CHOICES: _read_choices,

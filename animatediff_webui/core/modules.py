@@ -1,8 +1,8 @@
 """Further motion modules beside the first: which, how strongly, where in the UNet, and in which steps.
 
-As JSON: a list of objects with "model", "effect" (a multival), "blocks" (weights of blocks), "start" and "end"
-(of sampling, 0 to 1) and "loras" (a list such as ["pan_left:0.7"]); a name alone stands for an object with a
-model and nothing else. As a text: that JSON, or names with ";" between them.
+As JSON: a list of objects with "model", "effect" (a multival), "blocks" (weights of blocks), "start" and
+"end" (of sampling, 0 to 1) and "loras" (a list such as ["pan_left:0.7"]); a name alone stands for an object
+with a model and nothing else. As a text: that JSON, or names with ";" between them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from .blocks import BlockWeights, parse_blocks
+from .blocks import ALL_BLOCKS, BlockWeights, parse_blocks
 from .errors import ParameterError, shown, shown_text
 from .multival import ONE, Multival, parse_multival
 from .schedules import written
@@ -37,7 +37,7 @@ class ExtraModule:
 
     model: str
     effect: Multival = ONE
-    blocks: BlockWeights = BlockWeights()
+    blocks: BlockWeights = ALL_BLOCKS
     start: float = 0.0
     end: float = 1.0
     loras: tuple[tuple[str, float], ...] = ()
@@ -75,6 +75,9 @@ class ExtraModules(Written):
 
     def public(self) -> ExtraModules:
         return ExtraModules(tuple(replace(each, effect=each.effect.public()) for each in self.modules))
+
+
+NO_FURTHER = ExtraModules()
 
 
 def _signed(number: float) -> str:

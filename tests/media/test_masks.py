@@ -24,9 +24,9 @@ def test_still_picture_is_one_mask_for_all_frames(tmp_path, ending):
     assert read_mask(half(), 16).shape == (1, 4, 8)
 
 
-def test_folder_gives_each_frame_its_mask_and_sizes_may_differ(tmp_path):
+def test_folder_gives_each_frame_its_mask_in_natural_order(tmp_path):
     half().save(tmp_path / "2.png")
-    half((16, 8), "right").save(tmp_path / "10.png")
+    half(side="right").save(tmp_path / "10.png")
     half().save(tmp_path / "11.png")
     masks = read_mask(str(tmp_path), 2)
     assert masks.shape == (2, 4, 8)

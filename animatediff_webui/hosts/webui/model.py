@@ -37,6 +37,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
     with ExitStack() as stack:
         for each in animation.ensemble.modules:
             stack.enter_context(backend.placed(each.module, keep=animation.keep_on_gpu))
+        stack.enter_context(backend.estimated(call.share))
         stack.enter_context(unet_loras(backend.unet, loras))
         stack.enter_context(animation.ensemble.injected(backend.unet, loras))
         stack.enter_context(backend.scheduled(animation.schedule))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from modules import devices, shared
+from PIL import Image
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.infotext import KEY, format_value
@@ -19,34 +22,41 @@ from animatediff_webui.core.plan import Plan, build_plan, joint_limits
 from animatediff_webui.media.naming import check_output
 from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
 from motion_module.module import MotionModule
+from motion_module.weight_values import DTYPES_TO_RUN_IN
 
-from .controlnet.units import ControlFrames, UnitFrames, check_keyframes, filled_units, find_units
-from .host_types import ImageRequest, Request, Texts, is_image_request
+from .controlnet.units import check_keyframes, filled_units, find_units
+from .host_types import Request, Texts, is_image_request
 from .masks import MASKS_ATTRIBUTE, init_with_masks
-from .patches import replaced, wrapped
+from .patches import replaced, replaced_item, wrapped
 from .readable import readable_path
 from .settings import Settings
+from .source import RequestSource, read_pictures
+from .unsupported import NOT_HERE
 
 if TYPE_CHECKING:
+    from animatediff_webui.media.sources import ClipSource
+
     from .loras import LoraLibrary
     from .motion_modules import ModuleLibrary
+
+
+DENOISING_STRENGTH = 0.75
+"""The host's own default in img2img; a client of txt2img need not send any."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts, `guidance` the CFG scale
-    over steps, where it changes; `source_frames` are the pictures that img2img was given, where they are
-    several: each is a frame.
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source` is what its
+    frames come from, `guidance` the CFG scale over steps, where it changes.
     """
 
     parameters: Parameters
     settings: Settings
     ensemble: Ensemble
     infotext: str
-    source_frames: int | None
-    units: tuple[UnitFrames, ...]
+    source: RequestSource
     plan: Plan
     guidance: StepValues | None
 
@@ -62,33 +72,36 @@ class Prepared:
             module=joint_limits([each.module.spec for each in self.ensemble.modules]),
             prompt=prompt,
             negative_prompt=negative_prompt,
-            source_frames=self.source_frames,
+            sources=self.source.infos,
         )
 
 
 def prepare(
-    p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary, loras: LoraLibrary
+    p: Request,
+    parameters: Parameters,
+    settings: Settings,
+    clip: ClipSource,
+    modules: ModuleLibrary,
+    loras: LoraLibrary,
 ) -> Prepared:
-    """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
-    refuse_unsupported(parameters, "the WebUI")
+    """Choose the motion modules, and refuse what cannot be done; `clip` is the source that the parameters
+    name. Raises the user's errors."""
+    refuse_unsupported(parameters, "the WebUI", NOT_HERE)
+    # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
+    dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
     further = [each.model for each in parameters.motion.modules.modules]
-    module, *others = modules.load_all(parameters.model, further, devices.dtype_unet)
+    module, *others = modules.load_all(parameters.model, further, dtype)
     limits = joint_limits([each.spec for each in (module, *others)])
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
-    num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
     units = tuple(find_units(p, lambda text: readable_path(p, text)))
-    lengths = [length for unit in units if (length := unit.num_frames) is not None]
-    if num_pictures > 1:
-        lengths.append(num_pictures)
-    source_frames = min(lengths, default=None)
-    plan = build_plan(parameters, module=limits, source_frames=source_frames)
+    source = RequestSource(read_pictures(p), clip, units)
+    source.check()
+    plan = build_plan(parameters, module=limits, sources=source.infos)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
-    ensemble = read_ensemble(
-        plan, [module, *others], p.steps, find=lambda text: readable_path(p, text), find_lora=loras.require
-    )
-    guidance = _read_guidance(p, parameters)
-    return Prepared(parameters, settings, ensemble, value, source_frames, units, plan, guidance)
+    find = partial(readable_path, p)
+    ensemble = read_ensemble(plan, [module, *others], p.steps, find=find, find_lora=loras.require)
+    return Prepared(parameters, settings, ensemble, value, source, plan, _read_guidance(p, parameters))
 
 
 def _read_guidance(p: Request, parameters: Parameters) -> StepValues | None:
@@ -109,15 +122,16 @@ def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
     with ExitStack() as stack:
         for name, value in _clip_fields(p, prepared, num_frames).items():
             stack.enter_context(replaced(p, name, value))
-        stack.enter_context(filled_units(p, prepared.units, ControlFrames(), num_frames))
-        if is_image_request(p) and len(p.init_images) > 1:
-            _enter_pictures(stack, p, num_frames)
+        control = prepared.source.enter_control_frames(stack, num_frames)
+        stack.enter_context(filled_units(p, prepared.source.units, control, num_frames))
+        _enter_start(stack, p, prepared)
         yield
 
 
 def notes_for_user(prepared: Prepared) -> list[str]:
     """What the user should know before sampling."""
-    return [*prepared.plan.notes, *prepared.ensemble.notes, *_schedule_notes()]
+    prepared_notes = (prepared.plan.notes, prepared.ensemble.notes, prepared.source.notes)
+    return [*chain.from_iterable(prepared_notes), *_schedule_notes()]
 
 
 def write_record(p: Request, prepared: Prepared) -> None:
@@ -154,10 +168,22 @@ def _clip_fields(p: Request, prepared: Prepared, num_frames: int) -> dict[str, o
     return fields
 
 
-def _enter_pictures(stack: ExitStack, p: ImageRequest, num_frames: int) -> None:
+def _enter_start(stack: ExitStack, p: Request, prepared: Prepared) -> None:
     """Of several pictures, each is a frame, and so is each of their masks."""
-    stack.enter_context(replaced(p, "init_images", p.init_images[:num_frames]))
-    masks = getattr(p, MASKS_ATTRIBUTE, None)
+    source, num_frames = prepared.source, prepared.plan.num_frames
+    if not is_image_request(p):
+        if source.starts_from_clip:
+            strength = DENOISING_STRENGTH if p.denoising_strength is None else p.denoising_strength
+            stack.enter_context(replaced(p, "denoising_strength", strength))
+            stack.enter_context(replaced_item(p.extra_generation_params, "Denoising strength", strength))
+        return
+    if source.starts_from_clip:
+        stack.enter_context(replaced(p, "init_images", source.start_frames(num_frames)))
+        masks: Sequence[Image.Image] = source.start_masks(num_frames)
+    else:
+        if source.has_many_pictures:
+            stack.enter_context(replaced(p, "init_images", p.init_images[:num_frames]))
+        masks = getattr(p, MASKS_ATTRIBUTE, None) or ()
     if masks:
         stack.enter_context(wrapped(p, "init", lambda original: init_with_masks(p, masks)))
 

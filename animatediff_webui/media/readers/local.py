@@ -15,8 +15,6 @@ from animatediff_webui.core.file_names import natural_key
 from animatediff_webui.core.image import MAX_PIXELS
 from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 
-# Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
-DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
 ANIMATED = (".gif", ".webp", ".png", ".avif")
 """Endings of pictures that may move."""
 _PICTURES = (*ANIMATED, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")

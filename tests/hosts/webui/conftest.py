@@ -24,6 +24,7 @@ NAMES = (
     "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images", "extensions",
     "script_callbacks",
 )  # fmt: skip
+HOSTS_PACKAGES = ("modules", "gradio", "backend", "ldm_patched", "modules_forge")
 ADAPTER = (
     "run", "api", "batch", "extension", "output", "controlnet.argument", "sampling", "request", "backends",
 )  # fmt: skip
@@ -45,7 +46,7 @@ def host():
     finally:
         sys.path.remove(str(FAKE_HOST))
         for name in set(sys.modules) - before:
-            if name.split(".")[0] in ("modules", "gradio") or ".hosts.webui" in name:
+            if name.split(".")[0] in HOSTS_PACKAGES or ".hosts.webui" in name:
                 del sys.modules[name]
 
 
@@ -155,7 +156,8 @@ class WebUI:
         (script_class,) = registered_scripts(host, modules)
         script = script_class()
         script.args_from, script.args_to = 1, 41  # in front is the number of the script chosen in the list
-        self.runner = host.scripts.ScriptRunner([script])
+        self.runner = host.scripts.ScriptRunner()
+        self.runner.alwayson_scripts = [script]
         host.scripts.scripts_img2img = self.runner
 
     def request(self, values=None, *, is_img2img=False, **fields):

@@ -129,6 +129,6 @@ def scaled_guidance(prediction: torch.Tensor, ratio: float, prompt: slice, negat
         return prediction
     guided = prediction.clone()
     unguided = prediction[negative]
-    parts = prediction[prompt].unflatten(0, (len(unguided), -1))
-    guided[prompt] = (unguided[:, None] + ratio * (parts - unguided[:, None])).flatten(0, 1)
+    parts = rearrange(prediction[prompt], "(f g) ... -> g f ...", f=len(unguided))
+    guided[prompt] = rearrange(unguided + ratio * (parts - unguided), "g f ... -> (f g) ...")
     return guided

@@ -17,7 +17,7 @@ from .results import check_finite
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module import MotionModule
+    from motion_module.module import MotionModule
 
     from .denoising import Denoiser
     from .prompts import Conditioning

@@ -1,8 +1,9 @@
-"""How far a reader has to go: the chains of imports through the project, those at the top of files alone."""
+"""How far a reader has to go: the chains of imports through the project that loading a file follows."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -20,8 +21,19 @@ def module_name(path: Path) -> str:
 FILES = {module_name(path): path for room in ROOMS for path in (ROOT / room).rglob("*.py")}
 
 
+def executed(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that importing a file executes, whatever its conditions say; not those for types."""
+    for statement in statements:
+        is_for_types = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
+        if is_for_types or isinstance(statement, ast.FunctionDef):
+            continue
+        yield statement
+        for block in ("body", "orelse", "finalbody"):
+            yield from executed(getattr(statement, block, []))
+
+
 def imported(name: str, statement: ast.stmt) -> set[str]:
-    """The project's modules that a statement at the top of module `name` imports."""
+    """The project's modules that a statement of module `name` imports."""
     if isinstance(statement, ast.Import):
         return {each.name for each in statement.names} & set(FILES)
     if not isinstance(statement, ast.ImportFrom):
@@ -35,7 +47,7 @@ def imported(name: str, statement: ast.stmt) -> set[str]:
 
 @cache
 def imports(name: str) -> frozenset[str]:
-    statements = ast.parse(FILES[name].read_text("utf-8")).body
+    statements = executed(ast.parse(FILES[name].read_text("utf-8")).body)
     found = [imported(name, statement) for statement in statements]
     return frozenset(set().union(*found) - {name})
 

@@ -100,7 +100,7 @@ class Request(Protocol):
     styles: list[str]
     seed: int | list[int]
     steps: int
-    denoising_strength: float
+    denoising_strength: float | None
     width: int
     height: int
     batch_size: int

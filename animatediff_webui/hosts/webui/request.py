@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from .motion_modules import ModuleLibrary
 
 
+DENOISING_STRENGTH = 0.75
+"""The host's own default in img2img; a client of txt2img need not send any."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A request that was read and checked: what its clips have in common.
@@ -131,8 +135,9 @@ def _enter_start(stack: ExitStack, p: Request, prepared: Prepared) -> None:
     source, num_frames = prepared.source, prepared.plan.num_frames
     if not is_image_request(p):
         if source.starts_from_clip:
-            params, strength = p.extra_generation_params, p.denoising_strength
-            stack.enter_context(replaced_item(params, "Denoising strength", strength))
+            strength = DENOISING_STRENGTH if p.denoising_strength is None else p.denoising_strength
+            stack.enter_context(replaced(p, "denoising_strength", strength))
+            stack.enter_context(replaced_item(p.extra_generation_params, "Denoising strength", strength))
         return
     if source.starts_from_clip:
         stack.enter_context(replaced(p, "init_images", source.start_frames(num_frames)))

@@ -59,6 +59,12 @@ def test_part_of_a_folder_is_used_and_its_frames_say_the_length(webui, folder):
     assert started_from(p) == pytest.approx(GREYS[2:9:2], abs=1)
 
 
+def test_client_of_txt2img_need_not_send_a_denoising_strength(webui, folder):
+    p = webui.run({"video_path": str(folder), "video_length": 4}, denoising_strength=None)
+    assert p.denoising_strength is None
+    assert "Denoising strength: 0.75" in p.processed.infotexts[0]
+
+
 def test_rate_of_the_video_is_that_of_the_clip_and_its_sound_goes_along(webui, video):
     webui.run({"video_source": str(video), "format": ["MP4"]})
     (written,) = Path(webui.folder).rglob("*.mp4")

@@ -172,7 +172,8 @@ class _Accordion:
     def _build_upload(self) -> None:
         if "video_source" in NOT_HERE:
             return
-        button = unsaved(gr.UploadButton("Upload", file_types=["video", "image"], elem_id=self._id("upload")))
+        look = {"elem_id": self._id("upload"), "elem_classes": [f"{PREFIX}-tool"], "size": "sm"}
+        button = unsaved(gr.UploadButton("📁 Upload", file_types=["video", "image"], **look))
         button.upload(_path_text, inputs=[button], outputs=[self.components["video_source"]])
 
     def _build_actions(self) -> None:

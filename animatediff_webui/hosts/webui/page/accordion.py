@@ -174,7 +174,8 @@ class _Accordion:
             return
         look = {"elem_id": self._id("upload"), "elem_classes": [f"{PREFIX}-tool"], "size": "sm"}
         button = unsaved(gr.UploadButton("📁 Upload", file_types=["video", "image"], **look))
-        button.upload(_path_text, inputs=[button], outputs=[self.components["video_source"]])
+        source = [self.components["video_source"]]
+        button.upload(_path_text, inputs=[button], outputs=source, show_progress="hidden")
 
     def _build_actions(self) -> None:
         with gr.Row(elem_classes=[f"{PREFIX}-actions"]):

@@ -7,18 +7,13 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from animatediff_webui.core import multival
-from animatediff_webui.core.blocks import BlockWeights
 from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
-from animatediff_webui.core.plan import MotionPlan, Plan
-from animatediff_webui.core.schedules import Schedule
-from animatediff_webui.core.windows import Window
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.readers.local import local_path
 from motion_module.control import UNCHANGED, FrameValues, MotionControl, View
@@ -28,6 +23,13 @@ from motion_module.lora.strengths import Strength, motion_loras
 from motion_module.lora.weights import MotionLora
 from motion_module.module import MotionModule
 from motion_module.spec import MotionModuleSpec, Site
+
+if TYPE_CHECKING:
+    from animatediff_webui.core import multival
+    from animatediff_webui.core.blocks import BlockWeights
+    from animatediff_webui.core.plan import MotionPlan, Plan
+    from animatediff_webui.core.schedules import Schedule
+    from animatediff_webui.core.windows import Window
 
 Find: TypeAlias = "Callable[[str], Path]"
 """The file or folder of a path that a request names; it may refuse it by a UserError."""

@@ -34,7 +34,7 @@ class MotionModule(nn.Module):
         super().__init__()
         self.spec = spec
         self.name = name
-        self.runtime = Runtime()
+        self.runtime = Runtime(UNCHANGED)
         if spec.conv_in_channels:
             self.conv_in = Conv2d(spec.conv_in_channels, spec.widths[0], kernel_size=3)
         layers, widths = spec.layers_per_block, spec.widths

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
+
+if TYPE_CHECKING:
+    from motion_module.control import MotionControl
 
 MAX_ATTENTION_BATCH = 65_535
 """CUDA's limit on a grid's second and third axes, which attention kernels map the batch to."""
@@ -38,14 +41,12 @@ class Runtime:
     those are; control: how strongly the module acts on them.
     """
 
+    control: MotionControl
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
-    control: MotionControl = UNCHANGED
 
     @contextmanager
-    def frames(
-        self, num_frames: int, indices: tuple[int, ...], control: MotionControl = UNCHANGED
-    ) -> Generator[None]:
+    def frames(self, num_frames: int, indices: tuple[int, ...], control: MotionControl) -> Generator[None]:
         """Inside, a batch's rows are `(b f)` with f = num_frames, of which `indices` are the frames.
 
         `control` is of all frames of the animation.

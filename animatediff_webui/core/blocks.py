@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from .errors import ParameterError, shown
-from .schedules import NUMBER, written
-from .written import Written
+from .written import NUMBER, Written, written
 
 LARGEST = 100.0
 ALLOWED = 'weights of blocks such as "down 0: 0.5, mid: 0, up 3.1: 0"'

@@ -16,7 +16,7 @@ from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
 from .modules import is_module_name, parse_modules
 from .moments import parse_moment
-from .multival import parse_multival
+from .multival import Multival, parse_multival
 from .received import decode_base64
 from .schedules import Schedule, parse_schedule
 from .written import Written
@@ -177,10 +177,15 @@ class Field:
 
 def json_value(value: Value) -> Any:
     """One value as JSON has it. (Any: JSON.)"""
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, Written):
-        return value.json
+    return _encoded(value.json if isinstance(value, Written) else value)
+
+
+def _encoded(value: Any) -> Any:
+    """Lists of tuples, and pictures as data URLs, however deep. (Any: JSON.)"""
+    if isinstance(value, (list, tuple)):
+        return [_encoded(each) for each in cast("Sequence[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _encoded(each) for key, each in cast("dict[str, Any]", value).items()}
     return encode_image(value) if isinstance(value, Image.Image) else value
 
 
@@ -286,6 +291,10 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
     return tuple(dict.fromkeys(_read_choice(field, value) for value in values))
 
 
+def _read_multival(raw: object, name: str) -> Multival:
+    return parse_multival(raw, name).with_pictures(lambda text: decode_image(text, name))
+
+
 def _read_schedule(field: Field, raw: object) -> Schedule | None:
     if isinstance(raw, Schedule):
         return raw
@@ -324,8 +333,8 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.IMAGE: _read_image,
     Kind.CHOICE: _read_choice,
     Kind.CHOICES: _read_choices,
-    Kind.MULTIVAL: lambda field, raw: parse_multival(raw, field.name),
+    Kind.MULTIVAL: lambda field, raw: _read_multival(raw, field.name),
     Kind.SCHEDULE: _read_schedule,
     Kind.BLOCKS: lambda field, raw: parse_blocks(raw, field.name),
-    Kind.MODULES: lambda field, raw: parse_modules(raw, field.name),
+    Kind.MODULES: lambda field, raw: parse_modules(raw, field.name, _read_multival),
 }

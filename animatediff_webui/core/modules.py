@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from .blocks import ALL_BLOCKS, BlockWeights, parse_blocks
 from .errors import ParameterError, shown, shown_text
-from .multival import ONE, Multival, parse_multival
-from .schedules import written
-from .written import Written
+from .written import Written, written
+
+if TYPE_CHECKING:
+    from .multival import Multival
 
 ALLOWED = (
     'a list of motion modules by name, or of objects such as {"model": "mm.safetensors", "effect": 0.5, '
     '"blocks": "mid: 0", "start": 0, "end": 0.6, "loras": ["pan_left:0.7"]}'
 )
 MOST = 8
+ParseEffect: TypeAlias = "Callable[[object, str], Multival]"
+"""Reads a multival, by the name that a refusal calls it."""
 _KEYS = ("model", "effect", "blocks", "start", "end", "loras")
 _STRENGTH = re.compile(r"(?P<name>.+?)(?::(?P<strength>-?(?:[0-9]{1,6}(?:\.[0-9]*)?|\.[0-9]+)))?", re.DOTALL)
 
@@ -36,7 +39,7 @@ class ExtraModule:
     """
 
     model: str
-    effect: Multival = ONE
+    effect: Multival
     blocks: BlockWeights = ALL_BLOCKS
     start: float = 0.0
     end: float = 1.0
@@ -92,7 +95,7 @@ def is_module_name(text: str) -> bool:
     return not any(part.strip() in ("", ".", "..") for part in parts)
 
 
-def parse_modules(raw: object, name: str) -> ExtraModules:
+def parse_modules(raw: object, name: str, parse_effect: ParseEffect) -> ExtraModules:
     """The modules that a list, an object or a text is. Raises ParameterError, which calls it `name`."""
     if isinstance(raw, ExtraModules):
         return raw
@@ -106,7 +109,7 @@ def parse_modules(raw: object, name: str) -> ExtraModules:
         raise ParameterError(
             f"{name} holds {len(rows)} motion modules, but there can be {MOST} beside the first."
         )
-    return ExtraModules(tuple(_parse_module(row, name) for row in rows))
+    return ExtraModules(tuple(_parse_module(row, name, parse_effect) for row in rows))
 
 
 def _split(text: str, name: str) -> object:
@@ -120,7 +123,7 @@ def _split(text: str, name: str) -> object:
         ) from error
 
 
-def _parse_module(raw: object, name: str) -> ExtraModule:
+def _parse_module(raw: object, name: str, parse_effect: ParseEffect) -> ExtraModule:
     if isinstance(raw, str):
         raw = {"model": raw}
     if not isinstance(raw, Mapping):
@@ -140,7 +143,7 @@ def _parse_module(raw: object, name: str) -> ExtraModule:
         raise ParameterError(f"{name} has a start of {start:g}, but it must be below the end ({end:g}).")
     return ExtraModule(
         model,
-        parse_multival(said.get("effect", 1), f"{name}'s effect"),
+        parse_effect(said.get("effect", 1), f"{name}'s effect"),
         parse_blocks(said.get("blocks", ""), f"{name}'s blocks"),
         start,
         end,

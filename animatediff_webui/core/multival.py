@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from operator import mul
 from typing import TypeAlias, cast
@@ -19,9 +19,8 @@ from typing import TypeAlias, cast
 from PIL import Image
 
 from .errors import ParameterError, ScheduleError, shown, shown_text
-from .image import decode_image, encode_image
-from .schedules import NUMBER, Schedule, looks_like_schedule, parse_schedule, written
-from .written import Written
+from .schedules import Schedule, looks_like_schedule, parse_schedule
+from .written import NUMBER, Written, written
 
 LARGEST = 100.0
 _NUMBER = re.compile(NUMBER)
@@ -35,7 +34,7 @@ _KEYS = ("value", "schedule", "mask", "low", "high")
 class Mask:
     """Pictures whose grey levels are values: `low` where black, `high` where white.
 
-    `source` is a path, or a picture itself.
+    `source` is a path, a picture as a data URL, or a picture itself.
     """
 
     source: str | Image.Image
@@ -67,12 +66,23 @@ class Multival(Written):
         """Whether it changes nothing."""
         return not self.factors
 
+    def with_pictures(self, decode: Callable[[str], Image.Image]) -> Multival:
+        """It with its data URLs as pictures."""
+        return Multival(
+            tuple(
+                replace(each, source=decode(each.source))
+                if isinstance(each, Mask) and isinstance(each.source, str) and each.source.startswith("data:")
+                else each
+                for each in self.factors
+            )
+        )
+
     def public(self) -> Multival:
         return Multival(tuple(each for each in self.factors if not isinstance(each, Mask)))
 
     @property
     def json(self) -> object:
-        """A number or a text where that says it all."""
+        """A number or a text where that says it all; pictures in it stay what they are."""
         if all(isinstance(each, float) for each in self.factors):
             number = math.prod(cast("tuple[float, ...]", self.factors))
             return int(number) if number == int(number) else number
@@ -213,8 +223,8 @@ def _read_schedule(text: str, name: str) -> Schedule:
 
 
 def _read_mask(source: object, low: float, high: float, name: str) -> Mask:
-    if isinstance(source, Image.Image) or (isinstance(source, str) and source.startswith("data:")):
-        return Mask(decode_image(source, name), low, high)
+    if isinstance(source, Image.Image):
+        return Mask(source, low, high)
     if not isinstance(source, str) or not source.strip() or "\0" in source:
         raise _refused(source, name)
     return Mask(source, low, high)
@@ -240,8 +250,7 @@ def _reads_back(mask: Mask) -> bool:
 
 def _factor_json(factor: Factor) -> object:
     if isinstance(factor, Mask):
-        source = factor.source if isinstance(factor.source, str) else encode_image(factor.source)
-        return {"mask": source, "low": factor.low, "high": factor.high}
+        return {"mask": factor.source, "low": factor.low, "high": factor.high}
     return {"schedule": str(factor)} if isinstance(factor, Schedule) else factor
 
 

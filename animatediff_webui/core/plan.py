@@ -16,9 +16,9 @@ from .multival import FrameValues
 from .noise import DEFAULT_NOISE, NOISE_TYPES, NoiseMix, free_noise_order
 from .parameters import FIELD_BY_NAME, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
-from .schedules import written
 from .sources import SourceInfo, length_notes, shortest_source, source_rate
 from .windows import ContextLayout, Window, build_spans, build_windows
+from .written import written
 
 DEFAULT_FPS = 8.0
 DEFAULT_CONTEXT_LENGTH = 16

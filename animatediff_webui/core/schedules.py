@@ -10,15 +10,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
 from .easings import EASINGS
 from .errors import ScheduleError, shown, shown_text
 from .positions import POSITION, Position, named, read_position
-from .written import Written
+from .written import NUMBER, Written, written
 
-NUMBER = r"(?:[0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)"
 _LINEAR = "linear"
 _ENTRY = re.compile(rf"(?P<position>{POSITION})\s*:\s*(?P<value>{NUMBER})(?P<easing>.*)", re.DOTALL)
 _BEGINNING = re.compile(rf"\s*{POSITION}\s*:")
@@ -83,12 +81,6 @@ class Schedule(Written):
         way = (index - places[before]) / (places[before + 1] - places[before])
         eased = EASINGS[left.easing](way)
         return left.value * (1 - eased) + right.value * eased
-
-
-def written(number: float) -> str:
-    """A number as people write it, which reads back as the same."""
-    short = f"{number:g}"
-    return short if "e" not in short and float(short) == number else format(Decimal(repr(number)), "f")
 
 
 def looks_like_schedule(text: str) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TypeVar
 
 T = TypeVar("T", bound="Written")
+NUMBER = r"(?:[0-9]{1,9}(?:\.[0-9]*)?|\.[0-9]+)"
+"""As people write one, which is never below 0."""
 
 
 class Written:
@@ -18,3 +21,9 @@ class Written:
     def public(self: T) -> T:
         """It without what never goes into an infotext: pictures and paths."""
         return self
+
+
+def written(number: float) -> str:
+    """A number as people write it, which reads back as the same."""
+    short = f"{number:g}"
+    return short if "e" not in short and float(short) == number else format(Decimal(repr(number)), "f")

@@ -6,21 +6,24 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 
 from animatediff_webui.core.errors import shown
-from animatediff_webui.core.plan import Plan
 from animatediff_webui.media.animation import WrittenFile
 from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.options import WriterOptions
-from animatediff_webui.session import Session
 
 from .files import read_output, shown_path
 from .library_messages import quiet_libraries
 from .pipelines import Pipeline
 from .vae import decode_frames
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
+    from animatediff_webui.session import Session
 
 
 @dataclass(frozen=True)

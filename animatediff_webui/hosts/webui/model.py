@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from animatediff_webui.core.windows import Window
-from animatediff_webui.motion_control import Ensemble
 from motion_module.lora.unets import unet_loras
 from motion_module.schedules import BetaSchedule
 
-from .backends import Backend
+from .backends.adapter import Backend
 from .controlnet.sparsectrl import framed_encoders
 from .loras import ActiveLora
 from .windows import WindowedCall
+
+if TYPE_CHECKING:
+    from animatediff_webui.motion_control import Ensemble
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -14,8 +13,6 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
-from animatediff_webui.media.masks import read_mask
-from animatediff_webui.media.readers.local import local_path
 from motion_module.control import UNCHANGED, FrameValues, MotionControl, View
 from motion_module.group_norms import video_group_norms
 from motion_module.injection import injected
@@ -25,14 +22,18 @@ from motion_module.module import MotionModule
 from motion_module.spec import MotionModuleSpec, Site
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
     from animatediff_webui.core import multival
     from animatediff_webui.core.blocks import BlockWeights
     from animatediff_webui.core.plan import MotionPlan, Plan
     from animatediff_webui.core.schedules import Schedule
     from animatediff_webui.core.windows import Window
 
-Find: TypeAlias = "Callable[[str], Path]"
-"""The file or folder of a path that a request names; it may refuse it by a UserError."""
+ReadMask: TypeAlias = "Callable[[str | Image.Image, int], npt.NDArray[np.float32]]"
+"""Grey levels `f h w` of a mask's source for so many frames; may refuse it by a UserError."""
 Loras: TypeAlias = "Sequence[tuple[MotionLora, Strength]]"
 _SIDES = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
 
@@ -122,12 +123,12 @@ def read_ensemble(
     modules: Sequence[MotionModule],
     num_steps: int,
     *,
-    find: Find = local_path,
+    read_mask: ReadMask,
     find_lora: Callable[[str], MotionLora],
 ) -> Ensemble:
     """The modules, as the plan wants them to act: the first one, and then those of its list, in order.
 
-    `find` gives the files of masks, `find_lora` a module's own LoRA by its name. Raises ParameterError for
+    `read_mask` reads masks, `find_lora` gives a module's own LoRA by its name. Raises ParameterError for
     what cannot be used.
     """
     first, *others = modules
@@ -136,7 +137,9 @@ def read_ensemble(
     active = [
         ActiveModule(
             first,
-            MotionControl(read_values(plan.motion.scale, find), read_values(plan.motion.effect, find)),
+            MotionControl(
+                read_values(plan.motion.scale, read_mask), read_values(plan.motion.effect, read_mask)
+            ),
             read_steps(motion.effect_schedule, num_steps, "effect_schedule"),
             site_strengths(motion.blocks, first, "motion_blocks"),
         )
@@ -145,7 +148,7 @@ def read_ensemble(
         active.append(
             ActiveModule(
                 module,
-                MotionControl(effect=read_values(values, find)),
+                MotionControl(effect=read_values(values, read_mask)),
                 strengths=site_strengths(asked.blocks, module, f"The blocks of {asked.model}"),
                 start=asked.start,
                 end=asked.end,
@@ -178,21 +181,21 @@ def site_strengths(weights: BlockWeights, module: MotionModule, name: str) -> Ma
     return {site: weights.of(_SIDES[site.block], site.level, site.layer) for site in sites}
 
 
-def read_values(values: multival.FrameValues, find: Find = local_path) -> FrameValues | None:
+def read_values(values: multival.FrameValues, read_mask: ReadMask) -> FrameValues | None:
     """Values times masks; None where that changes nothing."""
     if values.is_one:
         return None
     numbers = torch.tensor(values.values)[:, None, None]
     product = numbers[:1] if len(set(values.values)) == 1 else numbers
     for mask in values.masks:
-        product = _times(product, _read_mask(mask, values, find))
+        product = _times(product, _read_mask(mask, values, read_mask))
     return FrameValues(product)
 
 
-def _read_mask(mask: multival.Mask, values: multival.FrameValues, find: Find) -> torch.Tensor:
+def _read_mask(mask: multival.Mask, values: multival.FrameValues, read_mask: ReadMask) -> torch.Tensor:
     """`f h w` from its low to its high."""
     try:
-        grey = torch.tensor(read_mask(mask.source, len(values.values), find))
+        grey = torch.tensor(read_mask(mask.source, len(values.values)))
     except UserError as error:
         raise ParameterError(f"{values.name} cannot be read: {error}") from error
     return mask.low + (mask.high - mask.low) * grey

@@ -15,6 +15,7 @@ from PIL import Image
 from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
+from animatediff_webui.media.masks import read_mask
 from animatediff_webui.motion_control import Ensemble, read_ensemble
 from animatediff_webui.session import Session
 from motion_module.lora.weights import MotionLora, load_motion_lora
@@ -205,7 +206,7 @@ class Animator:
         def find(name: str) -> MotionLora:
             return load_motion_lora(find_lora(name, self.lora_folders))
 
-        return read_ensemble(plan, modules, num_steps, find_lora=find)
+        return read_ensemble(plan, modules, num_steps, read_mask=read_mask, find_lora=find)
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:

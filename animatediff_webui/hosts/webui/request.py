@@ -19,6 +19,7 @@ from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan, joint_limits
+from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
 from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
 from motion_module.module import MotionModule
@@ -99,8 +100,8 @@ def prepare(
     plan = build_plan(parameters, module=limits, sources=source.infos)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
-    find = partial(readable_path, p)
-    ensemble = read_ensemble(plan, [module, *others], p.steps, find=find, find_lora=loras.require)
+    read = partial(read_mask, find=partial(readable_path, p))
+    ensemble = read_ensemble(plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require)
     return Prepared(parameters, settings, ensemble, value, source, plan, _read_guidance(p, parameters))
 
 

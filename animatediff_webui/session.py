@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
-from .core.plan import Plan
 from .core.windowed import SamplingStoppedError
 from .media.animation import Playback, WrittenFile, write_animation
 from .media.errors import MediaError
@@ -23,6 +22,8 @@ from .media.sound import Sound
 
 if TYPE_CHECKING:
     import torch
+
+    from .core.plan import Plan
 
 WindowListener: TypeAlias = "Callable[[Session, torch.Tensor | None], None]"
 

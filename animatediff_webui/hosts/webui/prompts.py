@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import PromptTrack
 
 from .host_types import Styles, Texts
 from .loras import ActiveLora, LoraLibrary
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
 
 Style = Callable[[str], str]
 

@@ -6,18 +6,21 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules import shared
 from PIL import Image
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.core.plan import Plan
 from animatediff_webui.media.animation import WrittenFile
 from animatediff_webui.media.errors import MediaError
 from animatediff_webui.session import Session
 
 from .s3 import upload_later
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
 
 logger = logging.getLogger(__name__)
 _INFOTEXT_IN_PICTURES = "parameters"

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import torch
 from modules import sd_samplers_common, shared
 from PIL import Image
 
-from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.preview import MAX_SIDE, preview_frames
 
 from .patches import replaced, saved_by
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
 
 _ANIMATED = ("PNG", "WEBP", "GIF")
 _CHEAP = sd_samplers_common.approximation_indexes["Approx cheap"]

@@ -18,7 +18,6 @@ from modules import sd_samplers_common, shared
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.notes import NOTE_KEY
-from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.windowed import SamplingStoppedError
 from animatediff_webui.core.windows import Window
 from animatediff_webui.session import Session
@@ -36,6 +35,8 @@ from .start import enter_start, sample_pass
 from .windows import WindowedCall
 
 if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
+
     from .request import Prepared
 
 Sample = Callable[..., torch.Tensor]

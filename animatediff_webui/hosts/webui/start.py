@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from PIL import Image
 from animatediff_webui.core.freeinit import SamplingPass
 from animatediff_webui.core.latents import blend_latents, init_alphas, init_and_last_alphas
 from animatediff_webui.core.parameters import InitImage
-from animatediff_webui.core.plan import Plan
 
 from .host_types import (
     ImageRequest,
@@ -30,6 +30,9 @@ from .host_types import (
     starts_from_latents,
 )
 from .patches import replaced, wrapped
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.plan import Plan
 
 _CROP, _FILL = 1, 2  # the resize modes that cut off, and that fill up, what does not fit
 _LATENT_RESIZE = 3  # the resize mode that stretches latents instead of pictures

@@ -179,9 +179,8 @@ class _Accordion:
     def _build_upload(self) -> None:
         look = {"elem_id": self._id("upload"), "elem_classes": [f"{PREFIX}-tool"], "size": "sm"}
         button = unsaved(gr.UploadButton("📁 Upload", file_types=["video", "image"], **look))
-        self.uploaded = button.upload(
-            _path_text, inputs=[button], outputs=[self.components["video_source"]]
-        )
+        source = [self.components["video_source"]]
+        self.uploaded = button.upload(_path_text, inputs=[button], outputs=source, show_progress="hidden")
 
     def _build_source_preview(self) -> None:
         """The chosen part, shown on a click and after an upload; nothing is read while a path is typed."""

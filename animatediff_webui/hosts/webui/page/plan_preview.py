@@ -9,9 +9,7 @@ from html import escape
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import parse_parameters
-from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
-
-_DEFAULT_STEPS = 20
+from animatediff_webui.core.plan import DEFAULT_STEPS, ModuleLimits, build_plan, format_plan
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class PromptFields:
 
     prompt: str = ""
     negative_prompt: str = ""
-    steps: int = _DEFAULT_STEPS
+    steps: int = DEFAULT_STEPS
 
 
 def read_prompt_fields(text: str) -> PromptFields:
@@ -33,7 +31,7 @@ def read_prompt_fields(text: str) -> PromptFields:
     return PromptFields(
         str(values.get("prompt", "")),
         str(values.get("negative_prompt", "")),
-        max(1, int(steps)) if steps.isdecimal() else _DEFAULT_STEPS,
+        max(1, int(steps)) if steps.isdecimal() else DEFAULT_STEPS,
     )
 
 

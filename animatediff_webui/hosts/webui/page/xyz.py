@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from modules import scripts, shared
 
 from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.plan import DEFAULT_FPS
+from animatediff_webui.core.frame_rate import DEFAULT_FPS
 from animatediff_webui.hosts.webui.answer import VIDEO_ATTRIBUTE
 from animatediff_webui.hosts.webui.arguments import is_enabled, with_value
 from animatediff_webui.hosts.webui.host_types import GridCells, Request

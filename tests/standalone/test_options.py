@@ -47,7 +47,7 @@ OTHERS = {
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
 HOSTS_OWN = {"--no-half-vae", "--medvram", "--lowvram", "--always-low-vram", "--always-no-vram"}
-"""Options of the WebUI and its forks."""
+"""Options of the WebUI itself, and of its forks."""
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:

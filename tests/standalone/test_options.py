@@ -47,7 +47,8 @@ OTHERS = {
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
 HOSTS_OWN = {
-    "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram", "--no-half-vae",
+    "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram",
+    "--no-half-vae",
 }  # fmt: skip
 """Options of the WebUI itself, and of its forks."""
 

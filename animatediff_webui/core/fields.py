@@ -292,7 +292,7 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
 
 
 def _read_multival(raw: object, name: str) -> Multival:
-    return parse_multival(raw, name).with_pictures(lambda text: decode_image(text, name))
+    return parse_multival(raw, name).with_pictures(lambda text: decode_image(decode_base64(text, name), name))
 
 
 def _read_schedule(field: Field, raw: object) -> Schedule | None:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .easings import EASINGS
 from .errors import LoraTagError, PromptTravelError
+from .frame_rate import DEFAULT_FPS
 from .lora_tags import LoraTag, take_lora_tags
 from .positions import POSITION, named, read_position
 
@@ -171,7 +172,7 @@ class _Schedule:
 def parse_prompt_travel(
     text: str,
     num_frames: int,
-    fps: float | Fraction = 8.0,
+    fps: float | Fraction = DEFAULT_FPS,
     looped: bool = False,
     *,
     easing: str = "linear",

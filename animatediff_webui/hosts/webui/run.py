@@ -82,7 +82,7 @@ class Run:
         self, parameters: Parameters, settings: Settings, modules: ModuleLibrary, loras: LoraLibrary
     ) -> None:
         """Make the request one for clips. Raises the user's errors."""
-        readable = partial(readable_path, self.p)
+        readable = partial(readable_path, is_api=self.p.is_api)
         clip = self._request.enter_context(opened_source(parameters, readable))
         self._prepared = prepared = prepare(self.p, parameters, settings, clip, modules, loras)
         self.argument = build_argument(prepared.parameters, prepared.plan)

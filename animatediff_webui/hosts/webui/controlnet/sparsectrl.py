@@ -11,6 +11,7 @@ from enum import Enum
 from weakref import WeakSet
 
 from animatediff_webui.core.windows import Window
+from motion_module.control import UNCHANGED
 from motion_module.module import MotionModule
 from motion_module.runtime import Runtime
 from motion_module.spec import SPARSECTRL
@@ -37,6 +38,7 @@ class MotionWrapper(MotionModule):
                 f"Expected MotionModuleType.SparseCtrl, found {mm_type}: load others by AnimateDiff."
             )
         super().__init__(SPARSECTRL, mm_name)
+        self.runtime.num_frames = 1  # where no clip is made, each picture is one of its own
         _encoder_runtimes.add(self.runtime)
 
 
@@ -49,5 +51,5 @@ def framed_encoders(window: Window) -> Generator[None, None, None]:
     """Inside, the encoders that ControlNet holds know which frames they see."""
     with ExitStack() as stack:
         for runtime in list(_encoder_runtimes):
-            stack.enter_context(runtime.frames(len(window.frames), window.frames))
+            stack.enter_context(runtime.frames(len(window.frames), window.frames, UNCHANGED))
         yield

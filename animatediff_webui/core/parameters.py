@@ -574,9 +574,8 @@ def _items(raw: object) -> list[tuple[str, object]]:
             f'The arguments are {shown(raw)}, but must be an object such as {{"enable": true}}.'
         )
     rows = cast("Sequence[object]", raw)
-    num_objects = [isinstance(row, Mapping) for row in rows].count(True)
-    if num_objects:
-        if num_objects < len(rows):
+    if rows and isinstance(rows[0], Mapping):
+        if not all(isinstance(row, Mapping) for row in rows):
             raise ParameterError("The arguments mix objects and bare values: send one object with all keys.")
         return list(chain.from_iterable(map(_items, rows)))
     if len(rows) > len(FIELDS):

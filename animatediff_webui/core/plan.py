@@ -17,12 +17,11 @@ from .noise import DEFAULT_NOISE, NOISE_TYPES, NoiseMix, free_noise_order
 from .parameters import FIELD_BY_NAME, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
 from .sources import SourceInfo, length_notes, shortest_source, source_rate
+from .steps import DEFAULT_STEPS
 from .windows import ContextLayout, Window, build_spans, build_windows
 from .written import written
 
 DEFAULT_CONTEXT_LENGTH = 16
-DEFAULT_STEPS = 20
-"""What the hosts sample in, where nobody says otherwise."""
 _DRAWN_FRAMES = 64
 _LEVELS = "_.:-=+*#@"
 _SAME_RATE = Fraction(1, 10**5)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TypedDict, cast
 
 from animatediff_webui.core.fields import Field, Kind, Value
-from animatediff_webui.core.plan import DEFAULT_STEPS
+from animatediff_webui.core.steps import DEFAULT_STEPS
 
 from .keywords import plain_number
 from .samplers import DEFAULT_SAMPLER, SAMPLERS, SCHEDULE_TYPES, find_sampler

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from animatediff_webui.core.infotext import format_field
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.plan import Plan
 
-from .image_settings import ImageSettings
+if TYPE_CHECKING:
+    from .image_settings import ImageSettings
 
 
 @dataclass(frozen=True)

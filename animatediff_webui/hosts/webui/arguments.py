@@ -7,6 +7,7 @@ defaults, or a list of values.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TypeAlias, cast
 
 from animatediff_webui.core.fields import Value
@@ -17,7 +18,7 @@ Arguments: TypeAlias = "Sequence[object]"
 
 def read_arguments(args: Arguments) -> object:
     """What the arguments say, for `parse_parameters`; None if they are not for us."""
-    objects = [each for each in args if _is_object(each)]
+    objects = list(takewhile(_is_object, args))
     if objects:
         is_off = any(each.get("enable") is False for each in map(_as_object, objects))
         return None if is_off else objects

@@ -9,7 +9,8 @@ from html import escape
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import parse_parameters
-from animatediff_webui.core.plan import DEFAULT_STEPS, ModuleLimits, build_plan, format_plan
+from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
+from animatediff_webui.core.steps import DEFAULT_STEPS
 
 
 @dataclass(frozen=True)

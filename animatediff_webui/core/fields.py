@@ -13,6 +13,7 @@ from PIL import Image
 from .errors import ParameterError, shown
 from .image import decode_image
 from .moments import parse_moment
+from .received import decode_base64
 
 Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | None"
 
@@ -237,8 +238,10 @@ def _read_model(field: Field, raw: object) -> str:
 
 
 def _read_image(field: Field, raw: object) -> Image.Image:
-    if isinstance(raw, (str, Image.Image)):
-        return decode_image(raw, field.name)
+    if isinstance(raw, Image.Image):
+        return raw
+    if isinstance(raw, str):
+        return decode_image(decode_base64(raw, field.name), field.name)
     raise field.refuse(raw)
 
 

@@ -1,4 +1,4 @@
-"""Images inside parameters: base64 and data URLs in, PIL images out, and back."""
+"""Images inside parameters: the bytes of files in, PIL images out, and back as data URLs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from io import BytesIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import ParameterError
-from .received import decode_base64
 
 MAX_PIXELS = 64 * 10**6
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
-def decode_image(value: Image.Image | str, name: str) -> Image.Image:
-    """The picture in `value`: base64 or a data URL, upright and in RGB; a PIL image passes as it is.
+def decode_image(data: bytes, name: str) -> Image.Image:
+    """The picture in `data`, upright and in RGB; its size is checked before anything is unpacked.
 
-    Addresses and file names are refused, sizes are checked before anything is unpacked.
     Raises ParameterError, naming the parameter `name`.
     """
-    if isinstance(value, Image.Image):
-        return value
-    data = decode_base64(value, name)
     try:
         image: Image.Image = Image.open(BytesIO(data), formats=_FORMATS)
         _check_size(image, name)
@@ -36,7 +31,7 @@ def decode_image(value: Image.Image | str, name: str) -> Image.Image:
 
 
 def encode_image(image: Image.Image) -> str:
-    """`image` as a PNG data URL, which `decode_image` reads back without loss."""
+    """`image` as a PNG data URL, from which it is read back without loss."""
     buffer = BytesIO()
     image.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

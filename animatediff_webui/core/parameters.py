@@ -378,6 +378,7 @@ FIELD_BY_NAME: Mapping[str, Field] = {
     spelling: field for field in FIELDS for spelling in (field.name, *field.aliases)
 }
 
+
 def parse_parameters(raw: object = None, *, defaults: Parameters = _DEFAULTS) -> Parameters:
     """The parameters in `raw`: a dict, a list of dicts, a bare list in table order, or nothing.
 

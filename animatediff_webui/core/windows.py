@@ -1,8 +1,7 @@
 """Context windows: which frames the motion module sees together in one step, and how windows become one clip.
 
 A clip longer than the context length is denoised window by window; the windows' predictions are averaged per
-frame, with weights that sum to one. Everything here is plain integers, except `gather` and `fuse`, which
-take tensors.
+frame, with weights that sum to one. Everything here is plain integers, except `fuse`, which takes tensors.
 """
 
 from __future__ import annotations
@@ -124,17 +123,6 @@ def halving_fraction(step: int) -> float:
     return fraction
 
 
-def gather(rows: torch.Tensor, window: Window, num_frames: int) -> torch.Tensor:
-    """The window's rows `(g l) ...` of `(g f) ...`: every group's frames, in the window's order.
-
-    Raises ValueError if the rows are no whole number of clips.
-    """
-    if len(rows) % num_frames:
-        raise ValueError(f"Expected rows for clips of {num_frames} frames, found {len(rows)} rows.")
-    groups = rows.reshape(-1, num_frames, *rows.shape[1:])
-    return groups[:, list(window.frames)].flatten(0, 1)
-
-
 def fuse(
     windows: Sequence[Window],
     predictions: Iterable[torch.Tensor],
@@ -173,19 +161,20 @@ def _uniform(layout: ContextLayout, step: int) -> list[Span]:
     pad = round(num_frames * fraction)
     end = num_frames + pad - (0 if layout.is_circular else layout.overlap)
     may_wrap = layout.is_circular or layout.loop.windows_may_wrap
+    num_levels = min(layout.stride, math.ceil(math.log2(num_frames / size)) + 1)
     spans: list[Span] = []
-    for level in range(min(layout.stride, math.ceil(math.log2(num_frames / size)) + 1)):
+    for level in range(num_levels):
         spacing = 2**level
         starts = range(int(fraction * spacing) + pad, end, size * spacing - layout.overlap)
-        spaced = [_spaced(start, spacing, layout) for start in starts]
+        spaced = _spaced(starts, spacing, layout)
         spans += spaced if may_wrap or level > 0 else _unwrapped(spaced, layout)
     return spans
 
 
-def _spaced(start: int, spacing: int, layout: ContextLayout) -> Span:
-    """Every `spacing`-th frame from `start` on, but never past where the window began."""
+def _spaced(starts: Iterable[int], spacing: int, layout: ContextLayout) -> list[Span]:
+    """Every `spacing`-th frame from each of `starts` on, but never past where the window began."""
     length = min(layout.window_size, math.ceil(layout.num_frames / spacing))
-    return Span(start % layout.num_frames, length, spacing)
+    return [Span(start % layout.num_frames, length, spacing) for start in starts]
 
 
 def _unwrapped(spans: Iterable[Span], layout: ContextLayout) -> list[Span]:
@@ -207,9 +196,9 @@ def _standard_static(layout: ContextLayout, step: int) -> list[Span]:
     num_frames, hop = layout.num_frames, layout.window_hop
     if layout.is_circular:
         offset = _loop_offset(layout, step)
-        return [_spaced(offset + start, 1, layout) for start in range(0, num_frames, hop)]
+        return _spaced(range(offset, offset + num_frames, hop), 1, layout)
     last = num_frames - layout.window_size
-    return [_spaced(start, 1, layout) for start in (*range(0, last, hop), last)]
+    return _spaced((*range(0, last, hop), last), 1, layout)
 
 
 def _batched(layout: ContextLayout, step: int) -> list[Span]:
@@ -260,11 +249,12 @@ def _flat(length: int, overlap: int) -> list[float]:
 
 
 def _pyramid(length: int, overlap: int) -> list[float]:
+    """1, 2, 3, ... from both ends to the middle."""
     return [float(min(index, length - 1 - index) + 1) for index in range(length)]
 
 
 def _overlap_linear(length: int, overlap: int) -> list[float]:
-    return [min(1.0, (min(index, length - 1 - index) + 1) / (overlap + 1)) for index in range(length)]
+    return [min(1.0, height / (overlap + 1)) for height in _pyramid(length, overlap)]
 
 
 FUSE_WEIGHTS: Mapping[str, Callable[[int, int], list[float]]] = {

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
     from animatediff_webui.media.sources import ClipSource
-    from motion_module import BetaSchedule, MotionModule
+    from motion_module.module import MotionModule
+    from motion_module.schedules import BetaSchedule
 
     from .pipelines import Pipeline
 

@@ -36,9 +36,7 @@ class Hint(Protocol):
 
 
 @contextmanager
-def windowed_hints(
-    p: Request, num_frames: int, *, looped: bool = False
-) -> Generator[ShowWindow, None, None]:
+def windowed_hints(p: Request, num_frames: int, *, looped: bool = False) -> Generator[ShowWindow, None, None]:
     """Inside, what is yielded shows ControlNet's networks the frames of a window; then all is as it was.
 
     `looped`: embeddings go on from the last keyframe to the first. Raises UserError where ControlNet has

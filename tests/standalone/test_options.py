@@ -50,18 +50,13 @@ OTHERS = {
     "preview_every": ["1"], "quiet": None, "verbose": None,
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
-<<<<<<< HEAD
 FILES = ("video_source", "video_path", "mask_path", "last_frame")
 """Options that name files, which have runs of their own."""
-HOSTS_OWN = {"--no-half-vae", "--medvram", "--lowvram"}
-"""Options of the WebUI itself."""
-=======
 HOSTS_OWN = {
     "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram",
     "--no-half-vae",
 }  # fmt: skip
 """Options of the WebUI itself, and of its forks."""
->>>>>>> main
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:

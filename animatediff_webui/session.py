@@ -19,6 +19,7 @@ from .media.animation import Playback, WrittenFile, write_animation
 from .media.errors import MediaError
 from .media.naming import reserved_stem
 from .media.options import WriterOptions
+from .media.sound import Sound
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,7 @@ class Session:
     `calls_per_step` is how often the sampler calls the UNet in one step, `extra_calls` how often beyond that.
     `is_stopped` asks a host that has a button of its own. `on_window` hears of every window that is about to
     be computed, with the clip as the model last saw it without noise, `f c h w`, where the host knows it.
+    `sound` is the source's; it is written where the plan keeps it.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class Session:
     extra_calls: int = 0
     is_stopped: Callable[[], bool] = lambda: False
     on_window: WindowListener = lambda session, denoised: None
+    sound: Sound | None = None
     step: int = 0
     windows_begun: int = 0
     stops: int = 0
@@ -120,6 +123,7 @@ class Session:
                 loop_count=output.loop_number,
                 infotext=infotext,
                 options=options,
+                sound=self.sound if plan.keeps_sound else None,
                 report=self.files.append,
             )
         return self.files

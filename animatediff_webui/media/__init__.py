@@ -11,19 +11,24 @@ from .naming import reserved_stem
 from .options import WriterOptions
 from .readers import FrameSource, read_frames
 from .readers.infotext import read_infotext
+from .sound import Sound
+from .sources import ClipSource, opened_source
 from .writers import format_named
 
 __all__ = [
+    "ClipSource",
     "FfmpegError",
     "FrameSource",
     "MediaError",
     "MissingPackageError",
     "Playback",
+    "Sound",
     "UnreadableMediaError",
     "WriterOptions",
     "WrittenFile",
     "format_named",
     "interpolate",
+    "opened_source",
     "read_frames",
     "read_infotext",
     "reserved_stem",

@@ -14,7 +14,7 @@ from animatediff_webui.core.errors import UserError
 from animatediff_webui.media.readers.local import natural_order
 
 from .api import AnimateDiffError
-from .controlnet import find_run
+from .controlnet.argument import find_run
 from .host_types import ImageRequest, Processed
 from .masks import MASKS_ATTRIBUTE
 from .patches import replaced, replaced_function

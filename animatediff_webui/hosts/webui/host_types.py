@@ -118,12 +118,12 @@ class Request(Protocol):
     rng: NoiseGenerator
     sampler: Sampler
     c: Conds
-    uc: Sequence[Schedule]
+    uc: Sequence[Schedule] | None
     overlay_images: list[Image.Image] | None
     color_corrections: list[object] | None
 
     def comment(self, text: str) -> None: ...
-    def get_conds(self) -> tuple[Conds, Sequence[Schedule]]: ...
+    def get_conds(self) -> tuple[Conds, Sequence[Schedule] | None]: ...
     def close(self) -> None: ...
 
 
@@ -197,7 +197,9 @@ class SdModel(Protocol):
     alphas_cumprod: torch.Tensor
     cond_stage_model_empty_prompt: torch.Tensor
 
-    def apply_model(self, x: torch.Tensor, t: torch.Tensor, cond: Mapping[str, object]) -> torch.Tensor: ...
+    def apply_model(
+        self, x: torch.Tensor, t: torch.Tensor, /, cond: Mapping[str, object]
+    ) -> torch.Tensor: ...
 
 
 class LoadedModels(Protocol):

@@ -15,8 +15,8 @@ from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule
 
 from .backends import Backend
+from .controlnet.sparsectrl import framed_encoders
 from .loras import ActiveLora
-from .sparsectrl import framed_encoders
 from .windows import WindowedCall
 
 
@@ -40,6 +40,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
     loras = [(each.lora, each.strength) for each in animation.loras]
     with ExitStack() as stack:
         stack.enter_context(backend.placed(module, keep=animation.keep_on_gpu))
+        stack.enter_context(backend.estimated(call.share))
         stack.enter_context(motion_loras(module, loras))
         stack.enter_context(unet_loras(backend.unet, loras))
         stack.enter_context(injected(backend.unet, module))
@@ -50,7 +51,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
 
 
 @contextmanager
-def framed(module: MotionModule, window: Window) -> Generator[None, None, None]:
-    """Inside, the temporal layers know which frames of the clip they see: ours, and ControlNet's."""
+def framed_layers(module: MotionModule, window: Window) -> Generator[None, None, None]:
+    """Inside, the temporal layers know which frames of the clip they see: ours and ControlNet's."""
     with module.frames(len(window.frames), window.frames), framed_encoders(window):
         yield

@@ -7,7 +7,7 @@ somebody makes in the middle sees a clean model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -18,13 +18,15 @@ from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.core.windows import Window
 from animatediff_webui.session import Session
 
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
+from .controlnet.hints import windowed_hints
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
-from .model import Animation, animated_model, framed
+from .model import Animation, animated_model, framed_layers
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
@@ -135,7 +137,7 @@ class ClipSampling:
 
         with self._sampling() as stack:
             enter_start(stack, p, plan)
-            if self.prompts.joins_prompts:
+            if self.prompts.joins_prompts and find_backend(shared.sd_model).alternates_parts:
                 # In smaller calls, a prompt's rows would be those of a part of the frames.
                 stack.enter_context(replaced_item(shared.opts.data, "batch_cond_uncond", True))
             samples = sample_passes(
@@ -169,22 +171,34 @@ class ClipSampling:
     def _animate(self) -> None:
         """Animate the model that the host uses now, and no other."""
         self._model.close()
-        prepared, module = self.prepared, self.prepared.module
+        prepared, module, plan = self.prepared, self.prepared.module, self.plan
+        backend = find_backend(shared.sd_model)
+        show_hints = self._model.enter_context(
+            windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
+        )
+
+        @contextmanager
+        def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
+            show_hints(window, num_groups)
+            with framed_layers(module, window):
+                yield
+
         call = WindowedCall(
-            num_frames=self.plan.num_frames,
-            windows=lambda: self.plan.windows(self._step()),
-            num_parts=lambda: num_parts(self.p.get_conds()[0]),
+            num_frames=plan.num_frames,
+            share=min(1, plan.context_length / plan.num_frames),
+            windows=lambda: plan.windows(self._step()),
+            num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
-            framed=lambda window: framed(module, window),
+            framed=framed,
         )
         schedule = prepared.settings.beta_schedule or module.spec.beta_schedule
         animation = Animation(module, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
-        self._model.enter_context(animated_model(find_backend(shared.sd_model), animation, call))
+        self._model.enter_context(animated_model(backend, animation, call))
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:
         """Blend the request's conditionings over the frames, once."""
         conds: Conds | None = getattr(self.p, positive)
-        unconds: list[Schedule] = getattr(self.p, negative)
+        unconds: Sequence[Schedule] | None = getattr(self.p, negative)
         if conds is None or conds is self._blended.get(positive):
             return
         blending = self.prepared.parameters.travel.blend

@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from animatediff_webui.media.errors import FfmpegError, UnreadableMediaError
-from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url, run_ffmpeg
+from animatediff_webui.media.ffmpeg import run_ffmpeg, video_input
 from animatediff_webui.media.infotext import EXIF_IFD, UNICODE, USER_COMMENT
 from animatediff_webui.media.pillow_avif import avif_available
 
-from .local import DEMUXERS, local_path, natural_order
+from .local import local_path, natural_order
 from .still import opened
 
 # ffmpeg's own text format: key=value lines, a backslash before what would end either.
@@ -53,8 +53,7 @@ def _user_comment(comment: bytes) -> str:
 
 def _video_comment(path: Path) -> str | None:
     try:
-        whitelists = [*LOCAL_ONLY, "-format_whitelist", DEMUXERS]
-        output = run_ffmpeg([*whitelists, "-i", local_url(path), "-f", "ffmetadata", "pipe:1"])
+        output = run_ffmpeg([*video_input(path), "-f", "ffmetadata", "pipe:1"])
     except FfmpegError as error:
         raise UnreadableMediaError(f"{path} is neither a picture nor a video: {error}") from error
     for key, value in _METADATA.findall(output.decode("utf-8", "replace")):

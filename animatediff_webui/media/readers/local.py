@@ -15,8 +15,6 @@ from animatediff_webui.core.file_names import natural_key
 from animatediff_webui.core.image import MAX_PIXELS
 from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 
-# Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
-DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
 
 

@@ -11,17 +11,27 @@ from typing import Protocol, cast
 from animatediff_webui.core.formats import FORMATS, Format, format_names
 from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.options import WriterOptions
+from animatediff_webui.media.sound import Sound
 from animatediff_webui.media.store import FrameSelection
 
 
 @dataclass(frozen=True)
 class Animation:
-    """One animation to write. `loop_count` is how often it plays, 0 is forever; an empty infotext is none."""
+    """One animation to write. `loop_count` is how often it plays, 0 is forever; an empty infotext is none.
+
+    `sound` goes into formats that can have any, for as long as the frames last.
+    """
 
     frames: FrameSelection
     fps: Fraction
     loop_count: int
     infotext: str
+    sound: Sound | None = None
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds that it plays once."""
+        return len(self.frames) / self.fps
 
 
 class Writer(Protocol):

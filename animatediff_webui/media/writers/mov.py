@@ -9,9 +9,11 @@ from animatediff_webui.media.writers import Animation
 
 from .video import encode
 
+SOUND = ("-c:a", "pcm_s16le")
+
 
 def write(animation: Animation, path: Path, options: WriterOptions) -> None:
     # Without the tags flag QuickTime's old comment field is written, which ends at 65,535 bytes.
     container = ["-movflags", "+faststart+use_metadata_tags", "-f", "mov"]
     codec = ["-c:v", "prores_ks", "-profile:v", "hq", "-vendor", "apl0"]
-    encode(animation, path, container, codec, "yuv422p10le")
+    encode(animation, path, container, codec, "yuv422p10le", SOUND)

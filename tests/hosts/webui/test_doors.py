@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from animatediff_webui.core.windows import Window
-from animatediff_webui.hosts.webui import sparsectrl
+from animatediff_webui.hosts.webui.controlnet import sparsectrl
 from animatediff_webui.hosts.webui.placement import on_device
 from motion_module import MotionModule, MotionModuleError, MotionModuleSpec
 
@@ -64,6 +64,7 @@ def test_layers_are_moved_one_by_one_where_the_host_does_so():
         layer.to = lambda device, layer=layer: moves.append((layer, device))
     with on_device(module, torch.device("cpu"), layer_by_layer=True), module.frames(2):
         first = next(iter(module.layers().values()))
+        first.register_buffer("elsewhere", torch.empty(1, device="meta"))
         first(torch.zeros(2, 32, 4, 4))
     assert moves == [(first, torch.device("cpu")), (first, "cpu")]
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in module.modules())
@@ -71,16 +72,16 @@ def test_layers_are_moved_one_by_one_where_the_host_does_so():
 
 def test_controlnet_learns_of_a_run_and_of_none(webui):
     p = webui.request({"video_length": 8})
-    argument = webui.host.controlnet.find_run(p)
+    argument = webui.host.argument.find_run(p)
     assert (argument.enable, argument.video_length, argument.batch_size) == (True, 8, 4)
     assert argument.closed_loop == "R-P"
     argument.is_i2i_batch = True
-    assert webui.host.controlnet.find_run(webui.request([False])) is None
-    assert webui.host.controlnet.find_run(webui.request({"fps": 0})) is None
+    assert webui.host.argument.find_run(webui.request([False])) is None
+    assert webui.host.argument.find_run(webui.request({"fps": 0})) is None
 
 
 def test_controlnets_embeddings_are_blended_between_its_keyframes(host):
-    scheduler = host.controlnet.PromptScheduler()
+    scheduler = host.argument.PromptScheduler()
     scheduler.prompt_map = {0: "", 4: ""}
     rows = torch.zeros(6, 2, 3)
     rows[0], rows[4] = 1.0, 3.0

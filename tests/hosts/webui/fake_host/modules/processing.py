@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from modules import extra_networks, prompt_parser, rng, sd_models, sd_samplers, shared
+from modules import extra_networks, prompt_parser, rng, scripts, sd_models, sd_samplers, shared
 from modules.sd_samplers_common import decode_first_stage, images_tensor_to_samples
 from modules.shared import opts, state
 
@@ -19,7 +19,7 @@ class StableDiffusionProcessing:
     cached_uc = [None, None]  # noqa: RUF012 (as the host has it)
     cached_c = [None, None]  # noqa: RUF012
 
-    def __init__(self, sd_model=None, **fields):
+    def __init__(self, *, sd_model=None, **fields):
         defaults = {
             "outpath_samples": None, "prompt": "", "negative_prompt": "", "styles": [], "seed": 1,
             "subseed": -1, "subseed_strength": 0, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1,
@@ -33,10 +33,20 @@ class StableDiffusionProcessing:
         self.sampler = self.rng = self.paste_to = self.c = self.uc = None
         self.overlay_images = self.color_corrections = None
         self.is_hr_pass, self.iteration = False, 0
+        self._before_every_sampling = []
 
     @property
     def sd_model(self):
         return shared.sd_model
+
+    def _renew_forge_objects(self):
+        """In forks every pass begins with the patchers as they are with LoRAs, which scripts then copy."""
+        if hasattr(self.sd_model, "forge_objects"):
+            self.sd_model.forge_objects = self.sd_model.forge_objects_after_applying_lora.shallow_copy()
+            for patch in self._before_every_sampling:
+                unet = self.sd_model.forge_objects.unet.clone()
+                patch(unet)
+                self.sd_model.forge_objects.unet = unet
 
     def comment(self, text):
         self.comments[text] = 1
@@ -78,6 +88,8 @@ class StableDiffusionProcessing:
             [self.cached_uc],
             self.extra_network_data,
         )
+        if getattr(self.sd_model, "encodes_no_idle_prompt", False) and self.cfg_scale == 1:
+            self.uc = None
         self.c = self.get_conds_with_caching(
             parser.get_multicond_learned_conditioning,
             self.prompts,
@@ -116,7 +128,7 @@ def fix_seed(p):
     p.seed = random.randrange(2**32) if p.seed == -1 else p.seed
 
 
-def overlaid(image, overlay):
+def _overlaid(image, overlay):
     image = image.copy()
     image.paste(overlay, mask=overlay.getchannel("A"))
     return image
@@ -184,13 +196,13 @@ def process_images_inner(p):
             for i, x_sample in enumerate(((x_samples_ddim + 1) / 2).clamp(0, 1)):
                 image = Image.fromarray((255 * x_sample.permute(1, 2, 0).numpy()).astype(np.uint8))
                 if p.scripts is not None:
-                    pp = scripts_image(image)
+                    pp = scripts.PostprocessImageArgs(image)
                     p.scripts.postprocess_image(p, pp)
                     image = pp.image
                 if p.overlay_images is not None:
-                    image = overlaid(image, p.overlay_images[i])
+                    image = _overlaid(image, p.overlay_images[i])
                 if p.scripts is not None:
-                    pp = scripts_image(image)
+                    pp = scripts.PostprocessImageArgs(image)
                     p.scripts.postprocess_image_after_composite(p, pp)
                     image = pp.image
                 text = create_infotext(p, p.prompts, p.seeds, p.subseeds, position_in_batch=i)
@@ -211,13 +223,8 @@ def process_images_inner(p):
     return res
 
 
-class scripts_image:
-    def __init__(self, image):
-        self.image = image
-
-
 class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
-    def __init__(self, enable_hr=False, hr_prompt="", hr_negative_prompt="", **fields):
+    def __init__(self, *, enable_hr=False, hr_prompt="", hr_negative_prompt="", **fields):
         super().__init__(**fields)
         self.enable_hr, self.hr_prompt, self.hr_negative_prompt = enable_hr, hr_prompt, hr_negative_prompt
         self.hr_c = self.hr_uc = None
@@ -226,6 +233,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
         self.sampler = sd_samplers.create_sampler(self.sampler_name, self.sd_model)
         x = self.rng.next()
+        self._renew_forge_objects()
         samples = self.sampler.sample(
             self,
             x,
@@ -246,6 +254,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.rng = rng.ImageRNG(samples.shape[1:], self.seeds)
         noise = self.rng.next()
         self.calculate_hr_conds()
+        self._renew_forge_objects()
         samples = self.sampler.sample_img2img(
             self,
             samples,
@@ -304,7 +313,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
 
 
 class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
-    def __init__(self, init_images=None, resize_mode=0, mask=None, **fields):
+    def __init__(self, *, init_images=None, resize_mode=0, mask=None, **fields):
         super().__init__(**fields)
         self.init_images, self.resize_mode, self.image_mask = init_images, resize_mode, mask
         self.mask = self.nmask = self.init_latent = self.image_conditioning = None
@@ -338,6 +347,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
 
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
         x = self.rng.next()
+        self._renew_forge_objects()
         samples = self.sampler.sample_img2img(
             self,
             self.init_latent,

@@ -45,6 +45,7 @@ class Sampler:
             return self.last_latent
 
     def sample(self, p, x, conditioning, unconditional_conditioning, steps=None, image_conditioning=None):
+        self.last_latent = x
         return self._run(p, x, conditioning, unconditional_conditioning, p.steps, image_conditioning)
 
     def sample_img2img(
@@ -57,6 +58,10 @@ class Sampler:
         )
 
     def _run(self, p, x, cond, uncond, steps, image_cond):
+        if hasattr(shared.sd_model, "forge_objects"):
+            from backend.sampling_function import sampling_prepare
+
+            sampling_prepare(shared.sd_model.forge_objects.unet, x)
         cfg = self.model_wrap_cfg
         cfg.p, cfg.step, cfg.mask, cfg.nmask = p, 0, getattr(p, "mask", None), getattr(p, "nmask", None)
         self.sampler_extra_args = {"cond": cond, "uncond": uncond}

@@ -1,8 +1,4 @@
-"""What sd-webui-controlnet asks of an AnimateDiff extension, by the names it asks for.
-
-It imports `scripts.animatediff_utils`, `scripts.animatediff_i2ibatch` and `scripts.animatediff_mm`; the
-files of these names pass on what is here.
-"""
+"""What sd-webui-controlnet is told about a run, by the names it asks for."""
 
 from __future__ import annotations
 
@@ -12,11 +8,11 @@ from typing import Protocol, cast
 
 import torch
 
+from animatediff_webui.core.loops import NONE
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan
-from animatediff_webui.core.prompt_travel import blend_embeddings, parse_prompt_travel
-
-from .host_types import Request
+from animatediff_webui.core.prompt_travel import blend_keyframes
+from animatediff_webui.hosts.webui.host_types import Request
 
 
 @dataclass
@@ -30,8 +26,7 @@ class PromptScheduler:
         frames = sorted(self.prompt_map)
         if len(frames) < 2:
             return cond
-        schedule = "\n".join(f"{frame}: keyframe {frame}" for frame in frames)
-        return blend_embeddings(cond[frames], parse_prompt_travel(schedule, len(cond), looped=closed_loop))
+        return blend_keyframes(cond[frames], frames, len(cond), looped=closed_loop)
 
 
 @dataclass
@@ -51,6 +46,10 @@ def build_argument(parameters: Parameters, plan: Plan) -> AnimateDiffArgument:
     return AnimateDiffArgument(
         parameters.enable, plan.num_frames, plan.context_length, parameters.context.closed_loop
     )
+
+
+REFUSED = AnimateDiffArgument(enable=True, video_length=1, batch_size=1, closed_loop=NONE.name)
+"""The answer for a request that will end in an error: ControlNet is not to go through a folder by itself."""
 
 
 class _OurScript(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from modules import sd_samplers_common, shared
@@ -30,9 +31,11 @@ from .model import Animation, animated_model, framed_layers
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
-from .request import Prepared
 from .start import enter_start, sample_pass
 from .windows import WindowedCall
+
+if TYPE_CHECKING:
+    from .request import Prepared
 
 Sample = Callable[..., torch.Tensor]
 
@@ -136,7 +139,7 @@ class ClipSampling:
             return sample_pass(p, each, lambda: original(*args, **kwargs))
 
         with self._sampling() as stack:
-            enter_start(stack, p, plan)
+            enter_start(stack, p, plan, self.prepared.source.start_frames(plan.num_frames))
             if self.prompts.joins_prompts and find_backend(shared.sd_model).alternates_parts:
                 # In smaller calls, a prompt's rows would be those of a part of the frames.
                 stack.enter_context(replaced_item(shared.opts.data, "batch_cond_uncond", True))

@@ -23,8 +23,9 @@ class StableDiffusionProcessing:
         defaults = {
             "outpath_samples": None, "prompt": "", "negative_prompt": "", "styles": [], "seed": 1,
             "subseed": -1, "subseed_strength": 0, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1,
-            "steps": 2, "cfg_scale": 7.0, "width": 64, "height": 64, "do_not_save_samples": False,
-            "do_not_save_grid": False, "s_min_uncond": 0.0, "disable_extra_networks": False, "refiner": None,
+            "steps": 2, "cfg_scale": 7.0, "denoising_strength": 0.75, "width": 64, "height": 64,
+            "do_not_save_samples": False, "do_not_save_grid": False, "s_min_uncond": 0.0,
+            "disable_extra_networks": False, "refiner": None,
         }  # fmt: skip
         for name, value in {**defaults, **fields}.items():
             setattr(self, name, value)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 from typing import TypedDict, cast
 
 from animatediff_webui.core.fields import Field, Kind, Value
+from animatediff_webui.core.plan import DEFAULT_STEPS
 
 from .keywords import plain_number
-from .samplers import DEFAULT_SAMPLER, SAMPLERS, SPACINGS, find_sampler
+from .samplers import DEFAULT_SAMPLER, SAMPLERS, SCHEDULE_TYPES, find_sampler
 
 MAX_DRAWN_SEED = 2**32 - 1
 GROUP = "Picture"
@@ -36,7 +37,7 @@ class ImageSettings:
     WebUI's, 1 being the last layer. Raises ParameterError for what is not allowed."""
 
     negative_prompt: str = ""
-    steps: int = 20
+    steps: int = DEFAULT_STEPS
     cfg_scale: float = 7.0
     sampler_name: str = DEFAULT_SAMPLER
     scheduler: str = "Automatic"
@@ -89,7 +90,7 @@ IMAGE_FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "scheduler", "Schedule type", Kind.CHOICE, "How noise levels are spread over the steps.",
-        choices=tuple(SPACINGS),
+        choices=tuple(SCHEDULE_TYPES),
     ),
     _row(
         "seed", "Seed", Kind.INTEGER, "The same seed gives the same clip. -1: a new one.",

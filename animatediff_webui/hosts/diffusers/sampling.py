@@ -47,8 +47,8 @@ class SamplingRequest:
     width: int
     height: int
     seed: int
-    num_steps: int = 20
-    cfg_scale: float = 7.0
+    num_steps: int
+    cfg_scale: float
     loras: tuple[Lora, ...] = ()
 
 

@@ -1,23 +1,24 @@
 """The temporal transformer of AnimateDiff (Guo et al., arXiv 2307.04725), under its official names.
 
-Hidden states come and go as `(b f) c h w`. In between they are tokens `r f c`, one row for each clip and
-spatial position: attention runs over the frames of one position, and everything else acts on single tokens.
+Hidden states come and go as `(b f) c h w`. In between they are tokens `f r c`, one row for each clip and
+spatial position: attention runs over the frames of one row, and everything else acts on single tokens.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import repeat
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from motion_module.attention import attend
+from motion_module.control import FrameValues, View
 from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
-from motion_module.runtime import Runtime, attend, rows_at_once
+from motion_module.products import gate, gated_linear
+from motion_module.runtime import Runtime
 from motion_module.spec import NORM_GROUPS, MotionModuleSpec
 
 AUTOCAST_DEVICES = ("cuda", "cpu", "xpu")
@@ -31,7 +32,7 @@ def build_positions(num_positions: int, channels: int) -> Tensor:
 
 
 class PositionEncoding(nn.Module):
-    """Adds to each token the encoding of its frame."""
+    """Adds to each token `f r c` the encoding of its frame."""
 
     pe: Tensor
 
@@ -40,7 +41,7 @@ class PositionEncoding(nn.Module):
         self.register_buffer("pe", build_positions(num_positions, channels), persistent=stored)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens + self.pe[:, : tokens.shape[1]]
+        return tokens + rearrange(self.pe[:, : len(tokens)], "1 f c -> f 1 c")
 
 
 class TemporalAttention(nn.Module):
@@ -51,43 +52,47 @@ class TemporalAttention(nn.Module):
         self.to_q = Linear(channels, channels, bias=False)
         self.to_k = Linear(channels, channels, bias=False)
         self.to_v = Linear(channels, channels, bias=False)
-        self.to_out = nn.Sequential(Linear(channels, channels))
+        self.to_out = nn.ModuleList([Linear(channels, channels)])
         self.pos_encoder = PositionEncoding(channels, spec.context_limit, spec.stored_positions)
         self.num_heads = spec.num_heads
         self.runtime = runtime
 
-    def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
-        """`r f c` to the same; the keys are multiplied by `scale`, `r|1 f|1 1`."""
+    def forward(self, tokens: Tensor, added_to: Tensor, scale: Tensor | None = None) -> Tensor:
+        """`f r c` to the same; the keys are multiplied by `scale`, `f|1 r|1 1`."""
         views = self.runtime.control.views
-        if not views:
-            return self.attend(tokens, scale)
-        attended = torch.zeros_like(tokens)
-        for view in views:
-            frames = list(view.frames)
-            seen = scale if scale is None or scale.shape[1] == 1 else scale[:, frames]
-            with self.runtime.narrowed(view.frames):
-                part = self.attend(tokens[:, frames], seen)
-            attended[:, frames] += part * rearrange(part.new_tensor(view.weights), "f -> 1 f 1")
-        return attended
+        attended = self.attend_in_views(tokens, scale, views) if views else self.attend(tokens, scale)
+        return self.to_out[0](attended, added_to=added_to)
 
     def attend(self, tokens: Tensor, scale: Tensor | None) -> Tensor:
         tokens = self.pos_encoder(tokens)
         query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
         if scale is not None:
             key = key * scale
-        return self.to_out(attend(query, key, value, self.num_heads))
+        return attend(query, key, value, self.num_heads)
+
+    def attend_in_views(self, tokens: Tensor, scale: Tensor | None, views: Sequence[View]) -> Tensor:
+        """The mean of what each view's frames see of each other, weighted frame by frame."""
+        attended = torch.zeros_like(tokens)
+        for view in views:
+            frames = list(view.frames)
+            seen = scale if scale is None or len(scale) == 1 else scale[frames]
+            with self.runtime.narrowed(view.frames):
+                part = self.attend(tokens[frames], seen)
+            attended[frames] += part * rearrange(part.new_tensor(view.weights), "f -> f 1 1")
+        return attended
 
 
 class GatedProjection(nn.Module):
-    """GEGLU (Shazeer, arXiv 2002.05202): one half of a projection gates the other."""
+    """A projection of which one half gates the other; a LoRA adds to both."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.proj = Linear(channels, 2 * out_channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        value, gate = self.proj(tokens).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        if self.proj.additions:
+            return gate(self.proj(tokens))
+        return gated_linear(tokens, self.proj.weight, self.proj.bias)
 
 
 class FeedForward(nn.Module):
@@ -95,12 +100,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            GatedProjection(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels)
+        self.net = nn.ModuleList(
+            [GatedProjection(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels)]
         )
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.net(tokens)
+    def forward(self, tokens: Tensor, added_to: Tensor) -> Tensor:
+        gated, _, projected = self.net
+        return projected(gated(tokens), added_to=added_to)
 
 
 class TemporalBlock(nn.Module):
@@ -118,8 +124,8 @@ class TemporalBlock(nn.Module):
 
     def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
         for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
-            tokens = tokens + attention(norm(tokens), scale)
-        return tokens + self.ff(self.ff_norm(tokens))
+            tokens = attention(norm(tokens), added_to=tokens, scale=scale)
+        return self.ff(self.ff_norm(tokens), added_to=tokens)
 
 
 class TemporalTransformer(nn.Module):
@@ -136,33 +142,37 @@ class TemporalTransformer(nn.Module):
         self.runtime = runtime
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """`(b f) c h w` -> the addition, as a view `b f c h w`."""
+        """`(b f) c h w` -> the addition."""
         num_frames, (height, width) = self.runtime.count_frames(hidden), hidden.shape[2:]
-        # Contiguous, because one clip's rearrangement is a view, which the linear layers are slow on.
-        tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames).contiguous()
-        chunks = tokens.split(rows_at_once(tokens))
-        scales = self.split_scale(tokens, height, width)
-        outputs = list(map(self.transform, chunks, scales))
-        tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return rearrange(tokens, "(b h w) f c -> b f c h w", h=height, w=width)
+        clips = rearrange(self.norm(hidden), "(b f) c h w -> b f c (h w)", f=num_frames)
+        scale = self.attention_scale(height, width, clips)
+        if torch.is_grad_enabled():
+            clips = self.transform(clips, scale)
+        else:
+            place = 0
+            for piece in self.runtime.pieces.split(clips):
+                places = slice(place, place + piece.shape[-1])
+                # In its own place, which nothing reads again.
+                piece.copy_(self.transform(piece, scale if scale is None else scale[:, places]))
+                place = places.stop % clips.shape[-1]
+        return rearrange(clips, "b f c (h w) -> (b f) c h w", h=height, w=width)
 
-    def split_scale(self, tokens: Tensor, height: int, width: int) -> Iterable[Tensor | None]:
-        """The attention scale of each chunk of `r f c`: `r f 1`, or `1 f 1` where places do not differ."""
+    def attention_scale(self, height: int, width: int, like: Tensor) -> Tensor | None:
+        """What the keys are multiplied by, `f|1 p`; None where they are not."""
         scale = self.runtime.control.scale
         if scale is None:
-            return repeat(None)
-        values = scale.over(height, width, tokens)
-        if scale.is_uniform:
-            return repeat(rearrange(values, "f 1 1 -> 1 f 1"))
-        places = rearrange(values, "f h w -> (h w) f 1")
-        rows = places.repeat(len(tokens) // len(places), 1, 1)
-        return torch.split(rows, rows_at_once(tokens))
+            return None
+        return rearrange(scale.over(height, width, like).expand(-1, height, width), "f h w -> f (h w)")
 
-    def transform(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
+    def transform(self, clips: Tensor, scale: Tensor | None = None) -> Tensor:
+        """`b f c p` -> the same, of which the places p are any; `scale` is theirs, `f|1 p`."""
+        rows = None if scale is None else repeat(scale, "f p -> f (b p) 1", b=len(clips))
+        # Contiguous, because a rearrangement is a view, which the linear layers are slow on.
+        tokens = rearrange(clips, "b f c p -> f (b p) c").contiguous()
         tokens = self.proj_in(tokens)
         for block in self.transformer_blocks:
-            tokens = block(tokens, scale)
-        return self.proj_out(tokens)
+            tokens = block(tokens, rows)
+        return rearrange(self.proj_out(tokens), "f (b p) c -> b f c p", b=len(clips))
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -188,10 +198,14 @@ class MotionLayer(nn.Module):
         with without_autocast(hidden.device):
             added = self.temporal_transformer(hidden.to(weight.dtype)).to(hidden.dtype)
             if control.effect is not None:
-                height, width = hidden.shape[2:]
-                added = added * rearrange(control.effect.over(height, width, added), "f h w -> f 1 h w")
+                added = added * clip_by_clip(control.effect, added)
             if strength != 1:
                 added = added * strength
-            # Adding to a view reads both layouts in one pass and writes the host's.
-            clips = rearrange(hidden, "(b f) c h w -> b f c h w", b=added.shape[0])
-            return rearrange(clips + added, "b f c h w -> (b f) c h w")
+            return added.add_(hidden)
+
+
+def clip_by_clip(values: FrameValues, hidden: Tensor) -> Tensor:
+    """Values of a clip's frames for the rows of `(b f) c h w`."""
+    height, width = hidden.shape[2:]
+    frames = rearrange(values.over(height, width, hidden), "f h w -> f 1 h w")
+    return frames if len(frames) == 1 else frames.repeat(len(hidden) // len(frames), 1, 1, 1)

@@ -18,12 +18,14 @@ from .loras import ChosenLora, LoadedLora, load_lora, spatial_loras, take_tags
 from .prompts import Conditioning, encode_tracks
 from .samplers import build_scheduler, find_sampler
 from .sampling import Sampled, SamplingRequest, sample
+from .start import Start, StartEncoder
 from .timings import RunKey, peak_memory, record_run
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
     from animatediff_webui.core.schedules import Schedule
+    from animatediff_webui.media.sources import ClipSource
     from animatediff_webui.motion_control import Ensemble, StepValues
     from motion_module.schedules import BetaSchedule
 
@@ -41,13 +43,15 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that decides a clip, but for the models; `size` is width and height in pixels."""
+    """Everything that decides a clip, but for the models; `size` is width and height in pixels, `source` what
+    it is made from."""
 
     session: Session
     image: ImageSettings
     size: tuple[int, int]
     schedule: BetaSchedule | None
     prompts: Prompts
+    source: ClipSource
     ensemble: Ensemble | None
     guidance: StepValues | None
 
@@ -72,9 +76,11 @@ def sample_run(run: Run, pipeline: Pipeline, device: torch.device) -> Sampled:
             clip_skip=image.clip_skip,
             device=device,
         )
+        encoder = StartEncoder(pipeline, device, run.size, lambda: session.is_stopping)
+        start = encoder.encode(session.plan, image, run.source)
         session.begin_sampling()
         return sample(
-            pipeline, _request(run, conditionings), scheduler,
+            pipeline, _request(run, conditionings, start), scheduler,
             device=device, before_window=session.before_window,
         )  # fmt: skip
 
@@ -93,11 +99,11 @@ def read_guidance(schedule: Schedule | None, image: ImageSettings) -> StepValues
 def record_timing(run: Run, key: RunKey, device: torch.device) -> None:
     """Remember what sampling a whole clip took, for the next one's estimate."""
     session = run.session
-    calls = session.plan.cost(run.image.steps).frame_calls * session.calls_per_step
+    calls = session.plan.cost(session.num_steps).frame_calls * session.calls_per_step
     record_run(key, calls, session.sampling_seconds, peak_memory(device))
 
 
-def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest:
+def _request(run: Run, conditionings: Sequence[Conditioning], start: Start | None) -> SamplingRequest:
     session, image = run.session, run.image
     temporal = [
         (lora.layers, lora.chosen.strength)
@@ -114,6 +120,7 @@ def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest
         num_steps=image.steps,
         cfg_scale=image.cfg_scale,
         loras=tuple(temporal),
+        start=start,
         ensemble=run.ensemble,
         guidance=run.guidance,
     )

@@ -92,7 +92,7 @@ def _compare(shape: Shape, options: Options) -> Iterator[Result]:
 
 def build_layer(channels: int, num_frames: int) -> MotionLayer:
     """A layer with fresh weights, of which the last projection is not zero."""
-    runtime = Runtime(num_frames, tuple(range(num_frames)))
+    runtime = Runtime(UNCHANGED, num_frames, tuple(range(num_frames)))
     layer = MotionLayer(channels, MotionModuleSpec(), runtime)
     for part in layer.modules():
         if isinstance(part, Layer):

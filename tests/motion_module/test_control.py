@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from motion_module import FrameValues, MotionControl, MotionModuleError, Site, injected, video_group_norms
+from motion_module import (
+    FrameValues,
+    MotionControl,
+    MotionModuleError,
+    Site,
+    View,
+    injected,
+    network,
+    pieces,
+    video_group_norms,
+)
+from motion_module.attention import attend
 from tests.motion_module.samples import V1, V3, ldm_unet, module_of, relative_error, unet_inputs
 
 FIRST = Site("down_blocks", 0, 0)
@@ -63,36 +73,52 @@ def test_values_go_by_the_frames_indices():
     assert found[1].equal(hidden_states(2)[1])
 
 
-def plain_attention(query, key, value, scale):
-    scores = query @ (key * scale).transpose(-2, -1) / query.shape[-1] ** 0.5
-    return scores.softmax(-1) @ value
-
-
 @pytest.mark.parametrize("by_place", [False, True])
 def test_scale_multiplies_the_keys_in_every_attention(monkeypatch, by_place):
     scale = torch.rand(4, 6, 6) * 2 if by_place else torch.rand(4, 1, 1) * 2
     found = run(MotionControl(scale=FrameValues(scale)))
-    rows = scale.expand(4, 6, 6).permute(1, 2, 0).reshape(36, 1, 4, 1)
-    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda q, k, v: plain_attention(q, k, v, rows))
+    keys = scale.expand(4, 6, 6).flatten(1)[..., None]
+    monkeypatch.setattr(network, "attend", lambda q, k, v, heads: attend(q, k * keys, v, heads))
     assert relative_error(found, run(MotionControl())) <= 1e-5
     assert not torch.allclose(found, hidden_states())
 
 
+def test_scale_of_all_is_that_of_the_keys_weights():
+    module = module_of(V3)
+    found = run(MotionControl(scale=values(1.5)), module=module)
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if name.endswith("to_k.weight"):
+                weight.mul_(1.5)
+    assert relative_error(found, run(MotionControl(), module=module)) <= 1e-5
+
+
 def test_scale_zero_lets_all_frames_be_seen_alike(monkeypatch):
     found = run(MotionControl(scale=values(0)))
-    monkeypatch.setattr(
-        F, "scaled_dot_product_attention", lambda q, k, v: v.mean(-2, keepdim=True).expand_as(v)
-    )
+    monkeypatch.setattr(network, "attend", lambda q, k, v, heads: v.mean(0, keepdim=True).expand_as(v))
     assert relative_error(found, run(MotionControl())) <= 1e-5
 
 
-def test_masks_of_any_size_and_chunks_of_any_size_give_the_same(monkeypatch):
-    from motion_module import runtime
-
+def test_masks_of_any_size_and_pieces_of_any_size_give_the_same(monkeypatch):
     control = MotionControl(FrameValues(torch.rand(4, 64, 48)), FrameValues(torch.rand(1, 2, 2)))
-    expected = run(control)
-    monkeypatch.setattr(runtime, "CPU_MEMORY_BUDGET", 1)
-    assert relative_error(run(control), expected) <= 1e-5
+    clips = torch.cat([hidden_states(), hidden_states() / 2])
+    module = module_of(V3)
+    found = []
+    for size in (1, 20_000, 10**9):
+        monkeypatch.setattr(pieces, "CPU_SIZES", (size,))
+        module.runtime.pieces = pieces.Pieces()
+        with module.frames(4, control=control):
+            found.append(module.layers()[FIRST](clips))
+    assert max(relative_error(each, found[0]) for each in found) <= 1e-5
+
+
+def test_views_attend_among_themselves_and_are_averaged():
+    apart = MotionControl(views=(View((0, 1), (1, 1)), View((2, 3), (1, 1))))
+    halves = torch.cat([run(MotionControl(), half) for half in hidden_states().split(2)])
+    assert relative_error(run(apart), halves) <= 1e-5
+    whole = View((0, 1, 2, 3), (0.5,) * 4)
+    assert relative_error(run(MotionControl(views=(whole, whole))), run(MotionControl())) <= 1e-5
+    assert relative_error(run(apart), run(MotionControl())) > 0.01
 
 
 def test_values_for_too_few_frames_or_that_are_no_numbers_are_refused():

@@ -19,9 +19,11 @@ from demo_model import files
 from motion_module import MotionModule, MotionModuleSpec, load_motion_module
 
 from .assemble import assemble
+from .control import train_control
 from .image import train_image
 from .lora import train_lora
 from .motion import Stage, train_motion
+from .sparse import train_sparsectrl
 from .text import train_text_encoder
 from .vae import train_vae
 
@@ -45,6 +47,10 @@ STILL_STAGES = [
 ]
 # At last less noise: outlines that stay the same from frame to frame.
 STEADY_STAGES = [Stage(900, 8, 4, 0.3, 750), Stage(1500, 4, 8, 0.3, 750)]
+# A line first on stills, then on a few frames of clips, which the motion module would lead elsewhere.
+CONTROL_STAGES = [Stage(1000, 16, 1, 0.85, 500), Stage(400, 4, 4, 0.85, 600)]
+# Pictures: two far frames first, as nearly pure noise makes the picture all there is to go by.
+SPARSE_STAGES = [Stage(600, 8, 2, 0.95, 700), Stage(400, 4, 4, 0.8, 600)]
 
 
 def main() -> None:
@@ -74,6 +80,10 @@ def train(runs: Path) -> None:
     _once(runs, "still", lambda: go_on(STILL_STAGES, 31))
     _once(runs, "steady", lambda: go_on(STEADY_STAGES, 41))
     _once(runs, "lora", lambda: train_lora(runs, _load(motion), lora, steps=300, batch=8, num_frames=4))
+    _once(runs, "control", lambda: train_control(runs, _load(motion), CONTROL_STAGES, rate=0.01, seed=51))
+    _once(
+        runs, "sparsectrl", lambda: train_sparsectrl(runs, _load(motion), SPARSE_STAGES, rate=0.01, seed=61)
+    )
 
 
 def _once(runs: Path, name: str, stage: Callable[[], None]) -> None:

@@ -1,0 +1,196 @@
+"""Stage 6: a ControlNet, "outline": white lines on black say where the object is, and how it is shaped.
+
+Everything else stays frozen. First stills, noised until nothing but the line tells; then clips whose object
+goes straight in any direction, through the frozen motion module: their frames are told apart by their lines
+alone, and captions often name another motion, another shape or none, so that the line decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from einops import rearrange, repeat
+from torch import nn
+from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
+
+from demo_model import world
+from motion_module import MotionModule, injected
+
+from .diffusion import alphas_cumprod, v_loss
+from .image import draw_timesteps, save_average
+from .latents import CELL, LatentCode
+from .motion import Frozen, Stage, at_positions, pick_frames
+from .optimizer import Trainer
+from .run import Journal, seeded
+from .text import WIDTH
+
+ENDS = ("controlnet.conv_in", "controlnet.time_emb", "controlnet.controlnet_cond_embedding.conv_in", "inside")
+INSIDE = 0.1
+RADIUS = (17.0, 34.0)
+LINE_WIDTHS = (1.0, 4.0)
+
+
+def build_controlnet(unet: UNet2DConditionModel | None = None) -> ControlNetModel:
+    """The UNet's way down without its attention, which lines do not need; begins with the UNet's weights."""
+    network = ControlNetModel(
+        down_block_types=("DownBlock2D",) * 4,  # pyright: ignore[reportArgumentType] - typed as four
+        block_out_channels=(32, 64, 96, 96),
+        norm_num_groups=8,
+        attention_head_dim=4,
+        cross_attention_dim=WIDTH,
+        conditioning_embedding_out_channels=(8, 16, 32, 32),  # pyright: ignore[reportArgumentType]
+    )
+    if unet is not None:
+        own = network.state_dict()
+        copied = {name: weight for name, weight in unet.state_dict().items() if name in own}
+        network.load_state_dict(copied, strict=False)
+    return network
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """Clips: latents `b f c h w`, lines `b f 3 y x`, captions, and the inside's share of each cell."""
+
+    latents: torch.Tensor
+    lines: torch.Tensor
+    captions: list[str]
+    inside: torch.Tensor
+
+
+def draw_controlled(rng: np.random.Generator, code: LatentCode, count: int, when: np.ndarray) -> Controlled:
+    """Clips at the moments `when` (0..1) of objects that go straight, in any direction, at any speed."""
+    clips: list[torch.Tensor] = []
+    lines: list[torch.Tensor] = []
+    inside: list[torch.Tensor] = []
+    captions: list[str] = []
+    for _ in range(count):
+        scene = world.draw_scene(rng)
+        radius = rng.uniform(*RADIUS)
+        ends = rng.uniform(radius + world.MARGIN, world.SIZE - radius - world.MARGIN, (2, 2))
+        centers = torch.from_numpy(ends[0] + (ends[1] - ends[0]) * when[:, None]).float()
+        radii = torch.full((len(when),), radius)
+        clips.append(code.encode(world.draw_objects(scene, centers, radii)))
+        lines.append(world.draw_outlines(scene.shape, centers, radii, rng.uniform(*LINE_WIDTHS)))
+        inside.append(avg_pool2d(world.cover(scene.shape, centers, radii), CELL))
+        captions.append(write_vague_caption(scene, rng))
+    return Controlled(torch.stack(clips), torch.stack(lines), captions, torch.stack(inside))
+
+
+def write_vague_caption(scene: world.Scene, rng: np.random.Generator) -> str:
+    """A caption that names the colours, but often no shape, or another one; a tenth are empty."""
+    kind = rng.random()
+    if kind < 0.1:
+        return ""
+    if kind < 0.4:
+        shapeless = f"{scene.color}"
+        return f"{shapeless}, {scene.background} background" if scene.background else shapeless
+    shape = str(rng.choice(world.SHAPES)) if kind < 0.6 else scene.shape
+    return world.write_caption(replace(scene, shape=shape), rng)
+
+
+class Inside(nn.Module):
+    """A linear readout of which cells are inside, from the ControlNet's way down at full size.
+
+    Without it, filling a line takes as long to appear as everything else together.
+    """
+
+    def __init__(self, network: ControlNetModel) -> None:
+        super().__init__()
+        self.features: list[torch.Tensor] = []
+        self.heads = nn.ModuleList(nn.Conv2d(32, 1, 1) for _ in range(3))
+        zero_convolutions = network.controlnet_down_blocks[:3]
+        self.hooks = [each.register_forward_pre_hook(self._keep) for each in zero_convolutions]
+
+    def _keep(self, _module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        self.features.append(arguments[0].float())
+
+    def loss(self, inside: torch.Tensor) -> torch.Tensor:
+        """The cross-entropy of the last forward pass."""
+        target = rearrange(inside, "b f c h w -> (b f) c h w")
+        errors = [
+            binary_cross_entropy_with_logits(head(each), target)
+            for head, each in zip(self.heads, self.features, strict=True)
+        ]
+        self.features.clear()
+        return torch.stack(errors).mean()
+
+
+def predict_controlled(
+    frozen: Frozen, network: ControlNetModel, noisy: torch.Tensor, timesteps: torch.Tensor, clips: Controlled
+) -> torch.Tensor:
+    """The UNet's prediction b f c h w for noisy clips b f c h w under their lines."""
+    frames = noisy.shape[1]
+    latents = rearrange(noisy, "b f c h w -> (b f) c h w")
+    times = repeat(timesteps, "b -> (b f)", f=frames)
+    context = repeat(frozen.encoder.encode(clips.captions), "b n c -> (b f) n c", f=frames)
+    lines = rearrange(clips.lines, "b f c h w -> (b f) c h w")
+    down, middle = network(latents, times, context, lines, return_dict=False)
+    predicted = frozen.unet(
+        latents,
+        times,
+        context,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=middle,
+    ).sample
+    return rearrange(predicted, "(b f) c h w -> b f c h w", f=frames)
+
+
+def control_loss(
+    frozen: Frozen,
+    module: MotionModule,
+    network: ControlNetModel,
+    clips: Controlled,
+    frames: np.ndarray,
+    timesteps: torch.Tensor,
+) -> torch.Tensor:
+    """The v loss: stills by Stable Diffusion's schedule, clips through the motion module by AnimateDiff's."""
+
+    def predict(noisy: torch.Tensor) -> torch.Tensor:
+        return predict_controlled(frozen, network, noisy, timesteps, clips)
+
+    if len(frames) == 1:
+        return v_loss(clips.latents, alphas_cumprod("scaled_linear")[timesteps], predict)
+    with at_positions(module, frames), module.frames(len(frames)), injected(frozen.unet, module):
+        return v_loss(clips.latents, alphas_cumprod("linear")[timesteps], predict)
+
+
+def train_control(
+    folder: Path,
+    module: MotionModule,
+    stages: Sequence[Stage],
+    *,
+    rate: float,
+    seed: int,
+    resume: bool = False,
+) -> None:
+    """Train the ControlNet in stages into folder/controlnet/outline; `rate` is Muon's at the start.
+
+    A stage of one frame is about stills, without the motion module.
+    """
+    rng, journal = seeded(seed), Journal("control", every=20)
+    frozen = Frozen.load(folder)
+    module.requires_grad_(False)
+    save = folder / "controlnet" / "outline"
+    network = ControlNetModel.from_pretrained(save) if resume else build_controlnet(frozen.unet)
+    inside = Inside(network)
+    both = nn.ModuleDict({"controlnet": network, "inside": inside})
+    num_steps = sum(stage.steps for stage in stages)
+    trainer = Trainer(both, num_steps, muon=rate, adam=rate / 8, first=ENDS)
+    for stage in stages:
+        for _ in range(stage.steps):
+            frames = pick_frames(rng, stage.num_frames)
+            clips = draw_controlled(rng, frozen.code, stage.batch, frames / (world.NUM_FRAMES - 1))
+            timesteps = draw_timesteps(stage.batch, high=stage.high, first_high=stage.first_high)
+            loss = control_loss(frozen, module, network, clips, frames, timesteps)
+            filled = inside.loss(clips.inside)
+            trainer.step(loss + INSIDE * filled)
+            journal.note(loss=loss, inside=filled)
+            if trainer.done % 100 == 0 or trainer.done == num_steps:
+                save_average(trainer.averaged("controlnet."), build_controlnet(), save)
+    for hook in inside.hooks:
+        hook.remove()

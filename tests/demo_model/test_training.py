@@ -35,7 +35,9 @@ def shortened(monkeypatch):
         "train_lora": lambda runs, module, save, **how: lora(
             runs, module, save, **{**how, "steps": 1, "batch": 1, "num_frames": 2}
         ),
-        "train_control": lambda runs, module, stages, **how: control(runs, module, shorten(stages), **how),
+        "train_control": lambda runs, module, stages, fill, **how: control(
+            runs, module, shorten(stages), fill=shorten([fill])[0], **how
+        ),
         "train_sparsectrl": lambda runs, module, stages, **how: sparse(runs, module, shorten(stages), **how),
     }
     for name, stage in short.items():

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, TypeAlias
 from PIL import Image
 
 from .core.plan import Plan
-from .media import MediaError, Playback, WriterOptions, WrittenFile, reserved_stem, write_animation
-from .media.naming import check_request_id, output_folder
+from .core.windowed import SamplingStoppedError
+from .media.animation import Playback, WrittenFile, write_animation
+from .media.errors import MediaError
+from .media.naming import reserved_stem
+from .media.options import WriterOptions
+from .media.sound import Sound
 
 if TYPE_CHECKING:
     import torch
 
 WindowListener: TypeAlias = "Callable[[Session, torch.Tensor | None], None]"
-
-
-class SamplingStoppedError(Exception):
-    """Sampling was asked to stop between two windows."""
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Session:
     `calls_per_step` is how often the sampler calls the UNet in one step, `extra_calls` how often beyond that.
     `is_stopped` asks a host that has a button of its own. `on_window` hears of every window that is about to
     be computed, with the clip as the model last saw it without noise, `f c h w`, where the host knows it.
+    `sound` is the source's; it is written where the plan keeps it.
     """
 
     plan: Plan
@@ -43,6 +44,7 @@ class Session:
     extra_calls: int = 0
     is_stopped: Callable[[], bool] = lambda: False
     on_window: WindowListener = lambda session, denoised: None
+    sound: Sound | None = None
     step: int = 0
     windows_begun: int = 0
     stops: int = 0
@@ -93,11 +95,6 @@ class Session:
         self.on_window(self, denoised)
         self.windows_begun += 1
 
-    def check_output(self, folder: Path) -> None:
-        """MediaError where `write` could not write below `folder`; to be asked before sampling."""
-        check_request_id(self.plan.parameters.output.request_id)
-        output_folder(folder)
-
     def write(
         self,
         frames: Iterable[Image.Image],
@@ -126,6 +123,7 @@ class Session:
                 loop_count=output.loop_number,
                 infotext=infotext,
                 options=options,
+                sound=self.sound if plan.keeps_sound else None,
                 report=self.files.append,
             )
         return self.files

@@ -8,9 +8,8 @@ from contextlib import ExitStack, contextmanager
 from einops import rearrange
 from torch import Tensor, nn
 
-from motion_module.injection import check_base_model
 from motion_module.module import MotionModule
-from motion_module.unets import describe_unet
+from motion_module.unets import check_fit, describe_unet
 
 PreHook = Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]
 Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]
@@ -25,7 +24,7 @@ def video_group_norms(unet: nn.Module, module: MotionModule) -> Generator[None]:
     with ExitStack() as hooks:
         if module.spec.video_group_norm:
             layout = describe_unet(unet)
-            check_base_model(layout, module)
+            check_fit(layout, module.spec, module.name)
             into_clips, into_frames = _build_hooks(module)
             for norm in layout.group_norms:
                 # Next to the norm itself, so that a neighbour's hooks keep seeing frames.

@@ -8,42 +8,16 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from motion_module.errors import IncompatibleBaseModelError, MotionModuleError
+from motion_module.errors import MotionModuleError
 from motion_module.module import MotionModule
-from motion_module.unets import UNetLayout, describe_unet
-
-
-def check_base_model(layout: UNetLayout, module: MotionModule) -> None:
-    """IncompatibleBaseModelError unless the module's layers fit the UNet."""
-    spec, name = module.spec, module.name or module.spec.family
-    if layout.base_model is not spec.base_model:
-        raise IncompatibleBaseModelError(
-            f"Motion module {name} was made for {spec.base_model.value}, but the checkpoint is "
-            f"{layout.base_model.value}: choose a motion module for {layout.base_model.value}, or an "
-            f"{spec.base_model.value} checkpoint."
-        )
-    if layout.widths != spec.widths:
-        raise IncompatibleBaseModelError(
-            f"Motion module {name} was made for a UNet with {_join(spec.widths)} channels, but the "
-            f"checkpoint's has {_join(layout.widths)}: choose a motion module made for this checkpoint."
-        )
-    missing = [site.name for site, _ in spec.sites() if site not in layout.sites]
-    if missing:
-        raise IncompatibleBaseModelError(
-            f"Motion module {name} has a layer for {missing[0]}, but the checkpoint's UNet has none: "
-            "choose a motion module that was made for this checkpoint."
-        )
-
-
-def _join(widths: tuple[int, ...]) -> str:
-    return "-".join(map(str, widths))
+from motion_module.unets import check_fit, describe_unet
 
 
 @contextmanager
 def injected(unet: nn.Module, module: MotionModule) -> Generator[None]:
     """Inside, the UNet animates; run it within `module.frames(...)`. Nothing of the UNet is changed."""
     layout = describe_unet(unet)
-    check_base_model(layout, module)
+    check_fit(layout, module.spec, module.name)
     with ExitStack() as hooks:
         for site, layer in module.layers().items():
             hooks.callback(layout.sites[site].register_forward_hook(_continue_with(layer)).remove)

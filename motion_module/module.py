@@ -70,9 +70,5 @@ class MotionModule(nn.Module):
             raise MotionModuleError(
                 f"{len(chosen)} frame indices were given for {num_frames} frames: give one for each."
             )
-        previous = self.runtime.num_frames, self.runtime.frame_indices
-        self.runtime.num_frames, self.runtime.frame_indices = num_frames, chosen
-        try:
+        with self.runtime.frames(num_frames, chosen):
             yield
-        finally:
-            self.runtime.num_frames, self.runtime.frame_indices = previous

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from einops import rearrange
@@ -27,13 +29,26 @@ def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
     return rearrange(F.scaled_dot_product_attention(query, key, value), "r n f e -> r f (n e)")
 
 
-@dataclass
+@dataclass(eq=False)
 class Runtime:
-    """num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are."""
+    """What all layers of a module share; each has its own, so two are never equal.
+
+    num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
+    those are.
+    """
 
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
+
+    @contextmanager
+    def frames(self, num_frames: int, indices: tuple[int, ...]) -> Generator[None]:
+        """Inside, a batch's rows are `(b f)` with f = num_frames, of which `indices` are the frames."""
+        previous = self.num_frames, self.frame_indices
+        self.num_frames, self.frame_indices = num_frames, indices
+        try:
+            yield
+        finally:
+            self.num_frames, self.frame_indices = previous
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""

@@ -9,7 +9,7 @@ from typing import Protocol, TypeGuard, cast
 from torch import nn
 
 from motion_module.errors import IncompatibleBaseModelError
-from motion_module.spec import BaseModel, BlockName, Site
+from motion_module.spec import BaseModel, BlockName, MotionModuleSpec, Site
 
 # UNets come from hosts whose classes this package may not import: these protocols name what is used of them.
 
@@ -85,6 +85,32 @@ def describe_unet(unet: nn.Module) -> UNetLayout:
 def detect_base_model(unet: nn.Module) -> BaseModel:
     """Whether the UNet is SD1.5's or SDXL's, by the number of its levels."""
     return describe_unet(unet).base_model
+
+
+def check_fit(layout: UNetLayout, spec: MotionModuleSpec, name: str = "") -> None:
+    """IncompatibleBaseModelError unless a motion module's layers fit the UNet; `name` is the module's."""
+    name = name or spec.family
+    if layout.base_model is not spec.base_model:
+        raise IncompatibleBaseModelError(
+            f"Motion module {name} was made for {spec.base_model.value}, but the checkpoint is "
+            f"{layout.base_model.value}: choose a motion module for {layout.base_model.value}, or an "
+            f"{spec.base_model.value} checkpoint."
+        )
+    if layout.widths != spec.widths:
+        raise IncompatibleBaseModelError(
+            f"Motion module {name} was made for a UNet with {_join(spec.widths)} channels, but the "
+            f"checkpoint's has {_join(layout.widths)}: choose a motion module made for this checkpoint."
+        )
+    missing = [site.name for site, _ in spec.sites() if site not in layout.sites]
+    if missing:
+        raise IncompatibleBaseModelError(
+            f"Motion module {name} has a layer for {missing[0]}, but the checkpoint's UNet has none: "
+            "choose a motion module that was made for this checkpoint."
+        )
+
+
+def _join(widths: tuple[int, ...]) -> str:
+    return "-".join(map(str, widths))
 
 
 def _is_ldm(unet: object) -> TypeGuard[_LdmUNet]:

@@ -18,6 +18,8 @@ from motion_module.errors import MotionModuleError, UnreadableFileError, shorten
 
 Shape = tuple[int, ...]
 
+SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
+"""What files of weights are called; what they are, their contents say."""
 WRAPPERS = ("state_dict", "module", "model", "unet")
 """Where training scripts put the weights, beside the step and the like."""
 MOST_WRAPPERS = 8

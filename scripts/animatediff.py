@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from gradio.components import Component
 
-    from animatediff_webui.hosts.webui.controlnet import AnimateDiffArgument
+    from animatediff_webui.hosts.webui.controlnet.argument import AnimateDiffArgument
     from animatediff_webui.hosts.webui.host_types import PostprocessedImage, Processed, Request
 
 FOLDER = Path(scripts.basedir()).resolve()
@@ -31,11 +31,16 @@ def find_other_extensions() -> list[str]:
     ]
 
 
-if others := find_other_extensions():
-    print(f"*** Two AnimateDiff extensions are active: disable {' and '.join(others)}.", file=sys.stderr)
-
+others = find_other_extensions()
 # One that was loaded before this one owns the name.
-if FOLDER in Path(motion_module.__file__).resolve().parents:
+owner = Path(motion_module.__file__ or "motion_module").resolve()
+is_ours = FOLDER in owner.parents
+if others:
+    print(f"*** Two AnimateDiff extensions are active: disable {' and '.join(others)}.", file=sys.stderr)
+elif not is_ours:
+    print(f"*** AnimateDiff is off, as {owner} has its name: disable what that belongs to.", file=sys.stderr)
+
+if is_ours:
     from animatediff_webui.hosts.webui.api import add_routes
     from animatediff_webui.hosts.webui.batch import take_over_batches
     from animatediff_webui.hosts.webui.extension import Extension

@@ -1,5 +1,5 @@
 """A door that sd-webui-controlnet opens by this name, for SparseCtrl."""
 
-from animatediff_webui.hosts.webui.controlnet import MotionModuleType, MotionWrapper
+from animatediff_webui.hosts.webui.controlnet.sparsectrl import MotionModuleType, MotionWrapper
 
 __all__ = ["MotionModuleType", "MotionWrapper"]

@@ -1,8 +1,8 @@
 """The engine without a WebUI: a command line and a Python API on diffusers, and a tiny model to try it with.
 
-    from standalone import Animator
+from standalone import Animator
 
-    Animator().generate("a red circle moving right on a blue background", seed=1).save("outputs")
+Animator().generate("a red circle moving right on a blue background", seed=1).save("outputs")
 """
 
 from __future__ import annotations

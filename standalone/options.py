@@ -34,7 +34,7 @@ _EXAMPLES = """examples:
 A prompt of "-" is read from standard input."""
 _METAVARS = {
     Kind.INTEGER: "N", Kind.NUMBER: "X", Kind.PATH: "PATH", Kind.IMAGE: "FILE", Kind.CHOICE: "NAME",
-    Kind.CHOICES: "LIST",
+    Kind.CHOICES: "LIST", Kind.MOMENT: "FRAME|TIME",
 }  # fmt: skip
 _FREEU_SCALES = ("S1", "S2", "B1", "B2")
 

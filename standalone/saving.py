@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.media import MediaError
+from animatediff_webui.media import naming
+from animatediff_webui.media.errors import MediaError
 from animatediff_webui.session import WritingStoppedError
 
 if TYPE_CHECKING:
     from animatediff_webui.hosts.diffusers.clip import Clip
-    from animatediff_webui.media import WrittenFile
+    from animatediff_webui.media.animation import WrittenFile
     from animatediff_webui.session import Session
 
 BYTES_PER_PIXEL = 3
@@ -22,7 +23,7 @@ BYTES_PER_PIXEL = 3
 
 def check_output(session: Session, folder: Path, size: tuple[int, int]) -> None:
     """MediaError where a clip of this size could not be written below `folder`."""
-    session.check_output(folder)
+    naming.check_output(folder, session.plan.parameters.output.request_id)
     frame = size[0] * size[1] * BYTES_PER_PIXEL
     free = _free(folder)
     if free < frame:

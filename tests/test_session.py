@@ -8,8 +8,9 @@ import pytest
 
 from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import build_plan
-from animatediff_webui.media import MediaError, read_frames, read_infotext
-from animatediff_webui.session import SamplingStoppedError, Session, WritingStoppedError
+from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.media import read_frames, read_infotext
+from animatediff_webui.session import Session, WritingStoppedError
 from tests.media.clips import clip, frame
 
 
@@ -111,10 +112,3 @@ def test_a_stop_while_frames_are_made_writes_those_that_are_there_and_says_so(tm
     (written,) = session.files
     assert (written.num_frames, len(read_frames(written.path))) == (3, 3)
     assert read_infotext(written.path) == "a cat, AnimateDiff note: interrupted after 3 frames"
-
-
-def test_output_that_cannot_be_written_is_refused_before_sampling(tmp_path):
-    (tmp_path / "file").touch()
-    build_session().check_output(tmp_path)
-    with pytest.raises(MediaError, match="Nothing can be written to"):
-        build_session().check_output(tmp_path / "file")

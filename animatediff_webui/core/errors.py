@@ -1,4 +1,7 @@
-"""The errors of the core: the user can mend all of them, so each is one sentence that says how."""
+"""The errors of the core: the user can mend all of them, so each is one sentence that says how.
+
+What a sentence quotes is shown by `shown` and `shown_text`, however long or strange it is.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +28,19 @@ class LoraTagError(UserError):
 
 class InfotextError(UserError):
     """The animation's field of an infotext cannot be read."""
+
+
+def shown(value: object) -> str:
+    """`value` for a message: its repr, cut where a picture or a novel was sent."""
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
+        return f"a {type(value).__name__} too large to show"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def shown_text(text: str) -> str:
+    """`text` for a message, unquoted: cut, on one line, without what no UTF-8 can say (half characters)."""
+    line = " ".join(text[:100].split())
+    short = line if len(line) <= 80 and len(text) <= 100 else line[:77] + "..."
+    return short.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from .errors import ParameterError
+from .errors import ParameterError, shown
 from .image import decode_image
+from .moments import parse_moment
+from .received import decode_base64
 
 Value: TypeAlias = "bool | int | float | str | tuple[str | int, ...] | Image.Image | None"
 
@@ -25,6 +27,7 @@ class Kind(Enum):
     TEXT = "text"
     MODEL = "model"
     PATH = "path"
+    MOMENT = "moment"
     IMAGE = "image"
     CHOICE = "choice"
     CHOICES = "choices"
@@ -78,6 +81,7 @@ class Field:
             Kind.TEXT: f"a text that matches {self.pattern}" if self.pattern else "a text",
             Kind.MODEL: 'a name from the module list, such as "mm.safetensors" or "folder/mm.safetensors"',
             Kind.PATH: "a path",
+            Kind.MOMENT: 'the number of a frame, counted from 0, or a time such as "1.5s"',
             Kind.IMAGE: "a picture as base64 or a data URL",
             Kind.CHOICE: f"one of {self._listed}",
             Kind.CHOICES: f"a list of {self._listed}",
@@ -132,6 +136,8 @@ class Field:
         elif self.kind is Kind.CHOICES:
             items = {"enum": list(self.choices)}
             schema["anyOf"] = [{"type": "array", "items": items}, items, {"type": "null"}]
+        elif self.kind is Kind.MOMENT:
+            schema["anyOf"] = [{"type": "integer", "minimum": 0}, {"type": "string"}, {"type": "null"}]
         else:
             schema["type"] = [_JSON_TYPES.get(self.kind, "string"), "null"]
         if self.minimum is not None:
@@ -151,25 +157,6 @@ class Field:
         """The error for a value that is not allowed."""
         verb = "holds" if self.kind is Kind.CHOICES else "is"
         return ParameterError(f"{self.name} {verb} {shown(value)}, but must be {self.allowed}.")
-
-
-def shown(value: object) -> str:
-    """`value` for a message: its repr, cut where a picture or a novel was sent."""
-    try:
-        text = " ".join(repr(value).split())
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
-        return f"a {type(value).__name__} too large to show"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def shown_text(text: str) -> str:
-    """`text` for a message, unquoted: cut, on one line, without what no UTF-8 can say (half characters)."""
-    line = " ".join(text[:100].split())
-    short = line if len(line) <= 80 and len(text) <= 100 else line[:77] + "..."
-    return short.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-shown_key = shown_text
 
 
 def _number(text: str) -> int | float | str:
@@ -230,6 +217,17 @@ def _read_path(field: Field, raw: object) -> str:
     raise field.refuse(raw)
 
 
+def _read_moment(field: Field, raw: object) -> int | str:
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        raw = str(raw)
+    moment = parse_moment(raw) if isinstance(raw, str) else None
+    if moment is None:
+        raise field.refuse(raw)
+    return moment
+
+
 def _read_model(field: Field, raw: object) -> str:
     if not isinstance(raw, str) or not raw.isprintable():
         raise field.refuse(raw)
@@ -240,8 +238,10 @@ def _read_model(field: Field, raw: object) -> str:
 
 
 def _read_image(field: Field, raw: object) -> Image.Image:
-    if isinstance(raw, (str, Image.Image)):
-        return decode_image(raw, field.name)
+    if isinstance(raw, Image.Image):
+        return raw
+    if isinstance(raw, str):
+        return decode_image(decode_base64(raw, field.name), field.name)
     raise field.refuse(raw)
 
 
@@ -266,7 +266,7 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
 
 _FINITE = 1e300
 _ANY_TEXT = re.compile(".*", re.DOTALL)
-_EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL})
+_EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL, Kind.MOMENT})
 _BOOLEANS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
 _JSON_TYPES = {Kind.BOOL: "boolean", Kind.INTEGER: "integer", Kind.NUMBER: "number"}
 _READERS: dict[Kind, Callable[[Field, object], Value]] = {
@@ -276,6 +276,7 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.TEXT: _read_text,
     Kind.MODEL: _read_model,
     Kind.PATH: _read_path,
+    Kind.MOMENT: _read_moment,
     Kind.IMAGE: _read_image,
     Kind.CHOICE: _read_choice,
     Kind.CHOICES: _read_choices,

@@ -25,8 +25,6 @@ from .parameters import (
 )
 
 KEY = "AnimateDiff"
-NOTE_KEY = "AnimateDiff note"
-"""What happened on the way, such as an interruption."""
 HASH_KEY = "model_hash"
 _OLD_HASH_KEY = "mm_hash"
 _OLD_KEY = re.compile(r"\s*(\w+):(?:\s+|$)")
@@ -57,11 +55,6 @@ def format_value(parameters: Parameters, *, model: str | None = None, model_hash
 def format_field(parameters: Parameters, *, model: str | None = None, model_hash: str | None = None) -> str:
     """The whole field, `AnimateDiff: "..."`, to be put beside an infotext's other fields."""
     return f"{KEY}: {json.dumps(format_value(parameters, model=model, model_hash=model_hash))}"
-
-
-def add_note(infotext: str, note: str) -> str:
-    """An infotext with a note on how the clip came about; one that is empty stays so."""
-    return f"{infotext}, {NOTE_KEY}: {note}" if infotext else infotext
 
 
 def parse_value(text: str) -> AnimationInfo:

@@ -12,8 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import LoraTagError
-from .fields import shown, shown_text
+from .errors import LoraTagError, shown, shown_text
 
 _TAG = re.compile(r"<(?:lora|lyco):(?P<name>[^:<>]+)(?P<numbers>(?::[^<>]*)?)>", re.IGNORECASE)
 _POSITIONS = ("te", "unet", "dyn")

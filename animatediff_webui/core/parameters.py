@@ -14,20 +14,21 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from PIL import Image
 
-from .errors import ParameterError, UnsupportedError
-from .fields import Field, Kind, Value, shown, shown_key
+from .errors import ParameterError, UnsupportedError, shown, shown_text
+from .fields import Field, Kind, Value
+from .file_names import REQUEST_ID
 from .formats import FORMATS, format_names
 from .frame_rate import MAX_FPS
 from .freeinit import FILTERS
 from .image import encode_image
 from .loops import LOOPS
+from .moments import Moment
 from .prompt_travel import BLENDINGS, EASINGS
 from .windows import FUSE_WEIGHTS, SCHEDULERS
 
 __all__ = [
     "FIELDS",
     "FIELD_BY_NAME",
-    "NOT_YET",
     "Context",
     "Field",
     "FreeInit",
@@ -60,6 +61,7 @@ MAX_STRIDE = 16
 MAX_LOOPS = 65_535
 """What a GIF can say."""
 MAX_INTERPOLATION = 100
+MAX_SOURCE_STRIDE = 10_000
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ class Source:
     video: str | None = None
     folder: str | None = None
     masks: str | None = None
+    start: Moment = 0
+    end: Moment | None = None
+    stride: int = 1
+    audio: bool = True
 
 
 @dataclass(frozen=True)
@@ -236,16 +242,19 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "video_source", "source.video", "Video source", Kind.PATH, "Sources",
         "A video, GIF or animated WEBP: control frames for ControlNet, or the frames to start from.",
+        details="A path; through the API also the file itself as base64 or a data URL.",
         private=True,
     ),
     _row(
         "video_path", "source.folder", "Video path", Kind.PATH, "Sources",
         "A folder of frames in natural order, used like the video source; it wins over it.",
+        details="Folders image and mask inside it are the frames and their masks.",
         private=True,
     ),
     _row(
         "mask_path", "source.masks", "Mask path", Kind.PATH, "Sources",
-        "A folder of masks for inpainting units that have none of their own.",
+        "Masks, one for each frame: a folder, a video, or one picture for all.",
+        details="White is drawn anew. ControlNet units with masks of their own keep these.",
         private=True,
     ),
     _row(
@@ -309,7 +318,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "request_id", "output.request_id", "Request id", Kind.TEXT, "Output",
         "Becomes the end of the file names.",
-        pattern=r"[A-Za-z0-9._-]{0,64}",
+        pattern=REQUEST_ID,
     ),
     _row(
         "context_scheduler", "context.scheduler", "Window scheduler", Kind.CHOICE, "Context windows",
@@ -343,19 +352,31 @@ FIELDS: tuple[Field, ...] = (
         "freeinit_fast", "freeinit.fast", "Fast sampling", Kind.BOOL, "FreeInit",
         "Fewer steps in the early iterations.",
     ),
+    _row(
+        "video_start", "source.start", "Video start", Kind.MOMENT, "Sources",
+        "The source's first frame that is used.",
+        details='A number counted from 0, or a time such as "1.5s".',
+    ),
+    _row(
+        "video_end", "source.end", "Video end", Kind.MOMENT, "Sources",
+        "The source's first frame that is no longer used. Empty: up to its end.",
+        details='A number counted from 0, or a time such as "1.5s".',
+    ),
+    _row(
+        "video_stride", "source.stride", "Video stride", Kind.INTEGER, "Sources",
+        "1: each frame of the source. 2: every other one, at half the rate.",
+        minimum=1, maximum=MAX_SOURCE_STRIDE,
+    ),
+    _row(
+        "audio", "source.audio", "Sound", Kind.BOOL, "Sources",
+        "Copy the source's sound into MP4, MOV and WEBM.",
+        details="Where the animation plays in the source's order and at its rate.",
+    ),
 )  # fmt: skip
 
 FIELD_BY_NAME: Mapping[str, Field] = {
     spelling: field for field in FIELDS for spelling in (field.name, *field.aliases)
 }
-
-NOT_YET: Mapping[str, str] = {
-    "video_source": "making an animation from a video",
-    "video_path": "making an animation from a folder of frames",
-    "mask_path": "masks from a folder",
-    "interp": "putting frames in between",
-}
-"""What no host can do yet, by API name, in words that go before "is not possible in ... yet"."""
 
 
 def parse_parameters(raw: object = None, *, defaults: Parameters = _DEFAULTS) -> Parameters:
@@ -371,7 +392,7 @@ def parse_parameters(raw: object = None, *, defaults: Parameters = _DEFAULTS) ->
         field = FIELD_BY_NAME.get(key)
         if field is None:
             raise ParameterError(
-                f"{shown_key(key)} is no parameter of AnimateDiff; there are: {', '.join(_names())}."
+                f"{shown_text(key)} is no parameter of AnimateDiff; there are: {', '.join(_names())}."
             )
         if field.name in values:
             raise ParameterError(f"{field.name} is given twice: give it once.")
@@ -430,9 +451,10 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def refuse_unsupported(parameters: Parameters, host: str, not_yet: Mapping[str, str] = NOT_YET) -> None:
-    """Raise UnsupportedError if `parameters` use a field of `not_yet`, whose words say what it would do.
+def refuse_unsupported(parameters: Parameters, host: str, not_yet: Mapping[str, str]) -> None:
+    """Raise UnsupportedError if `parameters` use a field of `not_yet`.
 
+    That maps API names of what a host cannot do yet to words that go before "is not possible in ... yet";
     `host` completes the sentence, e.g. "the command line". A field is in use if it is not at its default.
     """
     for name, value in changed_values(parameters).items():

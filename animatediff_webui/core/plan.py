@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -14,11 +15,13 @@ from .loops import LOOPS
 from .noise import free_noise_order
 from .parameters import Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
+from .sources import SourceInfo, length_notes, shortest_source, source_rate
 from .windows import ContextLayout, Window, build_spans, build_windows
 
 DEFAULT_FPS = 8.0
 DEFAULT_CONTEXT_LENGTH = 16
 _DRAWN_FRAMES = 64
+_SAME_RATE = Fraction(1, 10**5)
 
 
 class ModuleLimits(Protocol):
@@ -54,6 +57,7 @@ class Plan:
     prompt_track: PromptTrack
     negative_prompt_track: PromptTrack
     played_frames: tuple[int, ...]
+    keeps_sound: bool
     notes: tuple[str, ...]
 
     @property
@@ -129,27 +133,27 @@ def build_plan(
     module: ModuleLimits | None,
     prompt: str = "",
     negative_prompt: str = "",
-    source_frames: int | None = None,
-    source_fps: float | Fraction | None = None,
+    sources: Sequence[SourceInfo] = (),
 ) -> Plan:
     """The plan for these parameters, this motion module (None: none) and these prompts.
 
-    `source_frames` is the length of the shortest source video or folder. Raises ParameterError and
-    PromptTravelError.
+    The shortest of `sources` says how many frames there can be, the first one with a rate how fast they play.
+    Raises ParameterError and PromptTravelError.
     """
     window_size = _window_size(parameters, module)
-    video_frames, num_frames, notes = _frame_counts(parameters, window_size, source_frames)
+    video_frames, num_frames, notes = _frame_counts(parameters, window_size, sources)
     layout = _layout(parameters, num_frames, window_size)
-    fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
+    fps = exact_fps(parameters.output.fps or source_rate(sources) or DEFAULT_FPS)
     _check_formats(parameters, fps)
     loop = layout.loop
-    looped = loop.prompt_always_loops if layout.is_single else loop.prompt_loops
     easing = parameters.travel.easing
     tracks = [
-        parse_prompt_travel(text, video_frames, fps, looped, easing=easing).extended(num_frames)
+        parse_prompt_travel(text, video_frames, fps, layout.prompts_loop, easing=easing).extended(num_frames)
         for text in (prompt, negative_prompt)
     ]
     ping_pong = PING_PONG if loop.returns_in_one_window and layout.is_single else ()
+    played_frames = ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
+    is_in_time = _is_same_rate(fps, source_rate(sources)) and len(played_frames) == video_frames
     return Plan(
         parameters=parameters,
         num_frames=num_frames,
@@ -158,8 +162,9 @@ def build_plan(
         layout=layout,
         prompt_track=tracks[0],
         negative_prompt_track=tracks[1],
-        played_frames=ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong}),
-        notes=notes,
+        played_frames=played_frames,
+        keeps_sound=is_in_time and _wants_sound(parameters, sources),
+        notes=(*notes, *_sound_notes(parameters, sources, is_in_time)),
     )
 
 
@@ -224,16 +229,21 @@ def _layout(parameters: Parameters, num_frames: int, window_size: int) -> Contex
 
 
 def _frame_counts(
-    parameters: Parameters, window_size: int, source_frames: int | None
+    parameters: Parameters, window_size: int, sources: Sequence[SourceInfo]
 ) -> tuple[int, int, tuple[str, ...]]:
     """Frames in the video, frames to generate, and what to tell the user about it."""
-    if source_frames is not None and source_frames < 1:
-        raise ParameterError("The source has no frames: choose another video or folder.")
+    shortest = shortest_source(sources)
+    source_frames = None if shortest is None else shortest.num_frames
     asked = parameters.video_length or source_frames or window_size
     video_frames = asked if source_frames is None else min(asked, source_frames)
-    notes: list[str] = []
-    if video_frames < asked:
-        notes.append(f"{asked} frames were asked for, but the source has {source_frames}: so many are made.")
+    notes = [note for source in sources for note in source.notes]
+    if shortest is not None and video_frames < asked:
+        notes.append(
+            f"{asked} frames were asked for, but there are {source_frames} in {shortest.name}: so many are "
+            "made."
+        )
+    elif not parameters.video_length:
+        notes += length_notes(sources)
     if LOOPS[parameters.context.closed_loop].rotates:
         return video_frames, video_frames, tuple(notes)
     num_frames = max(video_frames, min(window_size, source_frames or window_size))
@@ -243,6 +253,26 @@ def _frame_counts(
             f"first {video_frames} make the video."
         )
     return video_frames, num_frames, tuple(notes)
+
+
+def _is_same_rate(fps: Fraction, source_fps: Fraction | None) -> bool:
+    """Whether sound stays with the pictures: 29.97 for 30000/1001 is off by a frame in ten hours."""
+    return source_fps is not None and abs(fps / source_fps - 1) < _SAME_RATE
+
+
+def _wants_sound(parameters: Parameters, sources: Sequence[SourceInfo]) -> bool:
+    """Whether there is sound, it is not switched off, and a format can hold it."""
+    holds_sound = any(FORMATS[name].holds_sound for name in parameters.output.formats)
+    return parameters.source.audio and holds_sound and any(source.has_sound for source in sources)
+
+
+def _sound_notes(parameters: Parameters, sources: Sequence[SourceInfo], is_in_time: bool) -> list[str]:
+    if is_in_time or not _wants_sound(parameters, sources):
+        return []
+    return [
+        "The source's sound is left out, because the animation does not play in the source's order and at "
+        "its rate: leave fps empty and play no frames in reverse to keep it."
+    ]
 
 
 def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:

@@ -25,13 +25,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .errors import LoraTagError, PromptTravelError
 from .lora_tags import LoraTag, take_lora_tags
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 # Each run of blanks can be matched in one way alone: a prompt may be as long as its sender likes, and must
 # not take time by the square of that.
@@ -63,6 +66,10 @@ class Blend(NamedTuple):
     left: int
     right: int
     position: float
+
+    def of(self, values: Sequence[float]) -> float:
+        """The weighted mean of two of these numbers."""
+        return values[self.left] * (1 - self.position) + values[self.right] * self.position
 
 
 @dataclass(frozen=True)
@@ -96,11 +103,8 @@ class PromptTrack:
     @property
     def lora_strengths(self) -> dict[str, tuple[float, ...]]:
         """Each keyframe LoRA's strength per frame, blended like the prompts; without a tag it is 0."""
-        strengths: dict[str, tuple[float, ...]] = {}
-        for _, tags in self.keyframe_loras:
-            for tag in tags:
-                strengths[tag.name] = self._strengths(tag.name)
-        return strengths
+        names = [tag.name for _, tags in self.keyframe_loras for tag in tags]
+        return {name: self._strengths(name) for name in names}
 
     def extended(self, num_frames: int) -> PromptTrack:
         """This track for a longer clip: the last frame holds."""
@@ -108,16 +112,32 @@ class PromptTrack:
         blends = self.keyframe_blends + self.keyframe_blends[-1:] * missing
         return PromptTrack(self.text, self.prompts, self.keyframes, blends)
 
+    def per_frame(self, values: Sequence[T]) -> list[T]:
+        """Of each frame, the value of the prompt on its left, for hosts that encode one prompt per frame.
+
+        `values` are those of `prompts`; each of them is there, as each prompt has its own keyframe.
+        """
+        return [values[blend.left] for blend in self.blends]
+
+    def per_prompt(self, values: Sequence[T]) -> list[T]:
+        """Of each prompt, the value of a frame that has it on its left: the inverse of `per_frame`."""
+        lefts = [blend.left for blend in self.blends]
+        frames = [lefts.index(prompt) if prompt in lefts else 0 for prompt in range(len(self.prompts))]
+        return [values[frame] for frame in frames]
+
+    def blended(self, values: Sequence[float]) -> list[float]:
+        """Of each frame, the mean of its prompts' numbers."""
+        return [blend.of(values) for blend in self.blends]
+
     def _prompt_blend(self, blend: Blend) -> Blend:
         left, right = self.keyframes[blend.left].prompt, self.keyframes[blend.right].prompt
         return Blend(left, right, 0.0 if left == right else blend.position)
 
     def _strengths(self, name: str) -> tuple[float, ...]:
-        at = [sum(tag.strength for tag in keyframe.loras if tag.name == name) for keyframe in self.keyframes]
-        return tuple(
-            at[blend.left] * (1 - blend.position) + at[blend.right] * blend.position
-            for blend in self.keyframe_blends
-        )
+        at_keyframes: list[float] = []
+        for keyframe in self.keyframes:
+            at_keyframes.append(sum(tag.strength for tag in keyframe.loras if tag.name == name))
+        return tuple(blend.of(at_keyframes) for blend in self.keyframe_blends)
 
 
 @dataclass(frozen=True)
@@ -125,6 +145,14 @@ class _Entry:
     """A keyframe as written."""
 
     position: str
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A line that is no keyframe."""
+
     text: str
     line: int
 
@@ -196,6 +224,17 @@ def blend_embeddings(embeddings: torch.Tensor, track: PromptTrack, blending: str
     return blended.reshape(-1, *embeddings.shape[1:]).to(embeddings.dtype)
 
 
+def blend_keyframes(
+    embeddings: torch.Tensor, keyframes: Sequence[int], num_frames: int, *, looped: bool = False
+) -> torch.Tensor:
+    """Per frame `f ...` the blend of the embeddings `k ...` that belong to the ascending `keyframes`.
+
+    Before the first and after the last one the nearest holds, or, if `looped`, they blend round the end.
+    """
+    schedule = "\n".join(f"{frame}: keyframe {frame}" for frame in keyframes)
+    return blend_embeddings(embeddings, parse_prompt_travel(schedule, num_frames, looped=looped))
+
+
 def _lerp(left: torch.Tensor, right: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     """The weighted mean."""
     return (1 - position) * left + position * right
@@ -246,24 +285,30 @@ def pad_embeddings(embeddings: Sequence[torch.Tensor], empty_chunk: torch.Tensor
 
 def _split_lines(text: str) -> _Schedule:
     """A schedule written line by line."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    matches = {number: match for number, line in lines if (match := _KEYFRAME_LINE.fullmatch(line))}
-    if len(matches) == 1 and next(iter(matches.values()))["text"][:1].isdigit():
-        matches = {}
-    if not matches:
+    lines = list(filter(None, map(_read_line, text.splitlines(), count(1))))
+    entries = [line for line in lines if isinstance(line, _Entry)]
+    if not entries or (len(entries) == 1 and entries[0].text[:1].isdigit()):
         return _Schedule()
-    first, last = min(matches), max(matches)
-    others = [(number, line) for number, line in lines if number not in matches]
-    tail = [(number, line) for number, line in others if number > first]
-    if tail and tail[0][0] < last:
-        late = next(number for number in matches if number > tail[0][0])
-        raise PromptTravelError(
-            f"Line {late}: keyframe {matches[late]['position']} follows line {tail[0][0]}, which is no "
-            "keyframe: put text for all frames before the first or after the last keyframe."
-        )
-    entries = [_Entry(match["position"], match["text"].strip(), number) for number, match in matches.items()]
-    head = [line for number, line in others if number < first]
-    return _Schedule(entries, head, [line for _, line in tail])
+    first = lines.index(entries[0])
+    head, tail = lines[:first], lines[first + len(entries) :]
+    for line, entry in zip(lines[first:], entries, strict=False):
+        if isinstance(line, _Text):
+            raise PromptTravelError(
+                f"Line {entry.line}: keyframe {entry.position} follows line {line.line}, which is no "
+                "keyframe: put text for all frames before the first or after the last keyframe."
+            )
+    return _Schedule(entries, [line.text for line in head], [line.text for line in tail])
+
+
+def _read_line(text: str, line: int) -> _Entry | _Text | None:
+    """A keyframe, or text for all frames; None for a blank line."""
+    stripped = text.strip()
+    if not stripped:
+        return None
+    match = _KEYFRAME_LINE.fullmatch(stripped)
+    if match is None:
+        return _Text(stripped, line)
+    return _Entry(match["position"], match["text"].strip(), line)
 
 
 def _split_json(text: str) -> _Schedule:

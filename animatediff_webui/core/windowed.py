@@ -18,6 +18,10 @@ from .windows import Window, fuse
 T = TypeVar("T")
 
 
+class SamplingStoppedError(Exception):
+    """Sampling was asked to stop between two windows."""
+
+
 @dataclass(frozen=True)
 class RowLayout:
     """What the rows of one call are.

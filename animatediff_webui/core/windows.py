@@ -86,6 +86,11 @@ class ContextLayout:
         return self.loop.is_circular or SCHEDULERS[self.scheduler].is_circular
 
     @property
+    def prompts_loop(self) -> bool:
+        """Whether what changes from keyframe to keyframe goes on from the last to the first."""
+        return self.loop.prompt_always_loops if self.is_single else self.loop.prompt_loops
+
+    @property
     def is_single(self) -> bool:
         """Whether one window holds all frames."""
         return self.num_frames <= self.window_size
@@ -168,19 +173,20 @@ def _uniform(layout: ContextLayout, step: int) -> list[Span]:
     pad = round(num_frames * fraction)
     end = num_frames + pad - (0 if layout.is_circular else layout.overlap)
     may_wrap = layout.is_circular or layout.loop.windows_may_wrap
+    num_levels = min(layout.stride, math.ceil(math.log2(num_frames / size)) + 1)
     spans: list[Span] = []
-    for level in range(min(layout.stride, math.ceil(math.log2(num_frames / size)) + 1)):
+    for level in range(num_levels):
         spacing = 2**level
         starts = range(int(fraction * spacing) + pad, end, size * spacing - layout.overlap)
-        spaced = [_spaced(start, spacing, layout) for start in starts]
+        spaced = _spaced(starts, spacing, layout)
         spans += spaced if may_wrap or level > 0 else _unwrapped(spaced, layout)
     return spans
 
 
-def _spaced(start: int, spacing: int, layout: ContextLayout) -> Span:
-    """Every `spacing`-th frame from `start` on, but never past where the window began."""
+def _spaced(starts: Iterable[int], spacing: int, layout: ContextLayout) -> list[Span]:
+    """Every `spacing`-th frame from each of `starts` on, but never past where the window began."""
     length = min(layout.window_size, math.ceil(layout.num_frames / spacing))
-    return Span(start % layout.num_frames, length, spacing)
+    return [Span(start % layout.num_frames, length, spacing) for start in starts]
 
 
 def _unwrapped(spans: Iterable[Span], layout: ContextLayout) -> list[Span]:
@@ -202,9 +208,9 @@ def _standard_static(layout: ContextLayout, step: int) -> list[Span]:
     num_frames, hop = layout.num_frames, layout.window_hop
     if layout.is_circular:
         offset = _loop_offset(layout, step)
-        return [_spaced(offset + start, 1, layout) for start in range(0, num_frames, hop)]
+        return _spaced(range(offset, offset + num_frames, hop), 1, layout)
     last = num_frames - layout.window_size
-    return [_spaced(start, 1, layout) for start in (*range(0, last, hop), last)]
+    return _spaced((*range(0, last, hop), last), 1, layout)
 
 
 def _batched(layout: ContextLayout, step: int) -> list[Span]:
@@ -255,11 +261,12 @@ def _flat(length: int, overlap: int) -> list[float]:
 
 
 def _pyramid(length: int, overlap: int) -> list[float]:
+    """1, 2, 3, ... from both ends to the middle."""
     return [float(min(index, length - 1 - index) + 1) for index in range(length)]
 
 
 def _overlap_linear(length: int, overlap: int) -> list[float]:
-    return [min(1.0, (min(index, length - 1 - index) + 1) / (overlap + 1)) for index in range(length)]
+    return [min(1.0, height / (overlap + 1)) for height in _pyramid(length, overlap)]
 
 
 FUSE_WEIGHTS: Mapping[str, Callable[[int, int], list[float]]] = {

@@ -6,24 +6,29 @@ written by the ffmpeg that the package imageio-ffmpeg brings; both are looked fo
 
 from .animation import Playback, WrittenFile, write_animation
 from .errors import FfmpegError, MediaError, MissingPackageError, UnreadableMediaError
-from .infotext import read_infotext
 from .interpolation import interpolate
 from .naming import reserved_stem
 from .options import WriterOptions
 from .readers import FrameSource, read_frames
+from .readers.infotext import read_infotext
+from .sound import Sound
+from .sources import ClipSource, opened_source
 from .writers import format_named
 
 __all__ = [
+    "ClipSource",
     "FfmpegError",
     "FrameSource",
     "MediaError",
     "MissingPackageError",
     "Playback",
+    "Sound",
     "UnreadableMediaError",
     "WriterOptions",
     "WrittenFile",
     "format_named",
     "interpolate",
+    "opened_source",
     "read_frames",
     "read_infotext",
     "reserved_stem",

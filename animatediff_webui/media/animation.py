@@ -11,11 +11,12 @@ from PIL import Image
 
 from animatediff_webui.core.formats import PNG_FRAMES, Format
 from animatediff_webui.core.frame_rate import exact_fps
-from animatediff_webui.core.infotext import add_note
+from animatediff_webui.core.notes import add_note
 
 from .errors import MediaError
 from .infotext import clean_infotext
 from .options import WriterOptions
+from .sound import Sound
 from .store import FrameStore
 from .temporary import completed
 from .writers import Animation, format_named, writer_of
@@ -66,13 +67,14 @@ def write_animation(
     loop_count: int = 0,
     infotext: str = "",
     options: WriterOptions | None = None,
+    sound: Sound | None = None,
     report: Callable[[WrittenFile], None] = lambda written: None,
 ) -> list[WrittenFile]:
     """Write `frames` as every format in `formats`, to `stem` plus each format's suffix.
 
     `frames` are taken once, one at a time, and wait on disk (width * height * 3 bytes each), so memory does
-    not grow with the clip's length. `loop_count` is how often the clip plays, 0 is forever. A format that
-    fails has `.error`, and the others are written.
+    not grow with the clip's length. `loop_count` is how often the clip plays, 0 is forever. `sound` goes into
+    the formats that can have any. A format that fails has `.error`, and the others are written.
 
     Where `frames` raise, Ctrl-C included, the files are completed with the frames that came, their infotext
     says so, and then the exception goes on; a Ctrl-C while a file is being written waits for the files, a
@@ -89,7 +91,9 @@ def write_animation(
         interruption = store.fill(frames)
         if interruption is not None:
             infotext = add_note(infotext, f"interrupted after {len(store)} frames")
-        animation = Animation(store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext))
+        animation = Animation(
+            store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext), sound
+        )
         results: list[WrittenFile] = []
         for output in outputs if store else ():
             written, pressed = _written_despite_ctrl_c(animation, output, chosen, interruption)

@@ -16,6 +16,8 @@ from typing import IO
 from .errors import FfmpegError, MissingPackageError
 
 LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
+# Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
+DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
 # Keeps console windows from popping up on Windows; the flag exists only there.
 _FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _QUIET = ("-hide_banner", "-nostdin", "-y", "-v", "level+info")
@@ -44,6 +46,11 @@ def _package() -> ModuleType:
 def local_url(path: Path) -> str:
     """`path` for ffmpeg: with its protocol named, no part of a file's name can be taken for another."""
     return f"file:{path.absolute()}"
+
+
+def video_input(path: Path) -> list[str]:
+    """The input options for a file that may come from anywhere."""
+    return [*LOCAL_ONLY, "-format_whitelist", DEMUXERS, "-i", local_url(path)]
 
 
 def raw_frames(size: tuple[int, int], fps: Fraction) -> list[str]:

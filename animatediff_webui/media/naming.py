@@ -12,10 +12,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from animatediff_webui.core.file_names import REQUEST_ID
+
 from .errors import MediaError
 from .temporary import remove, writable_folder
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _NUMBERED = re.compile(r"(\d{5,})-")
 _CLAIM = re.compile(r"\.(\d{5,})\.claim")
 _UNFINISHED = re.compile(r"\.(\d{5,})-.*\.part")
@@ -33,8 +34,8 @@ def reserved_stem(
     What runs that died have left there is removed. Raises MediaError for a request id that could not be part
     of a file name, and where nothing can be written.
     """
-    check_request_id(request_id)
-    place = output_folder(folder, day)
+    _check_request_id(request_id)
+    place = _output_folder(folder, day)
     _sweep(place)
     sequence, claim = _claim(place)
     try:
@@ -44,14 +45,20 @@ def reserved_stem(
         claim.unlink(missing_ok=True)
 
 
-def output_folder(folder: Path, day: date | None = None) -> Path:
+def check_output(folder: Path, request_id: str = "") -> None:
+    """MediaError where `reserved_stem` would raise one: to be asked before sampling."""
+    _check_request_id(request_id)
+    _output_folder(folder)
+
+
+def _output_folder(folder: Path, day: date | None = None) -> Path:
     """Where outputs below `folder` go, made if need be. Raises MediaError where nothing can be written."""
     return writable_folder(folder / "AnimateDiff" / f"{day or date.today():%Y-%m-%d}")
 
 
-def check_request_id(request_id: str) -> None:
+def _check_request_id(request_id: str) -> None:
     """MediaError unless it may be part of a file name."""
-    if not _REQUEST_ID.fullmatch(request_id):
+    if not re.fullmatch(REQUEST_ID, request_id):
         raise MediaError(
             f"request_id is {request_id!r}, but may only be up to 64 of A-Z a-z 0-9 . _ - : choose another."
         )

@@ -16,7 +16,9 @@ import torch
 
 from animatediff_webui.hosts.diffusers.checkpoint import TOKENIZER
 from demo_model import files
-from motion_module import MotionModule, MotionModuleSpec, load_motion_module
+from motion_module.loading import load_motion_module
+from motion_module.module import MotionModule
+from motion_module.spec import MotionModuleSpec
 
 from .assemble import assemble
 from .control import train_control

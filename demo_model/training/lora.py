@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils import parametrize
 
-from motion_module import MotionModule
 from motion_module.layers import Linear
+from motion_module.module import MotionModule
 
 from .image import draw_timesteps
 from .motion import Frozen, draw_clips, motion_loss, pick_frames

@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn.functional import layer_norm
 
 from demo_model import world
-from motion_module import MotionModule, injected
+from motion_module.injection import injected
+from motion_module.module import MotionModule
 from motion_module.writing import write_motion_module
 
 from .diffusion import alphas_cumprod, v_loss

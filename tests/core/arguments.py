@@ -35,6 +35,7 @@ def api_value(field: Field) -> st.SearchStrategy[Any]:
             lambda name: name.strip() not in ("", ".", "..")
         ),
         Kind.PATH: st.sampled_from(["clips/a.mp4", "C:\\clips"]),
+        Kind.MOMENT: st.integers(0, 10**6) | st.sampled_from(["0s", "1.5s"]),
         Kind.IMAGE: st.just(base64_png()),
         Kind.CHOICE: st.sampled_from(field.choices or ("x",)),
         Kind.CHOICES: st.lists(st.sampled_from(field.choices or ("x",)), unique=True),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from animatediff_webui.core.errors import InfotextError
-from animatediff_webui.core.infotext import add_note, format_field, format_value, parse_value
+from animatediff_webui.core.infotext import format_field, format_value, parse_value
+from animatediff_webui.core.notes import add_note
 from animatediff_webui.core.parameters import Parameters, parse_parameters
 from tests.core.arguments import api_arguments
 

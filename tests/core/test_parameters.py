@@ -6,6 +6,7 @@ import base64
 import json
 import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass
+from fractions import Fraction
 from io import BytesIO
 from typing import Any
 
@@ -14,11 +15,12 @@ from hypothesis import given
 from PIL import Image
 
 from animatediff_webui.core import image as image_module
+from animatediff_webui.core import received
 from animatediff_webui.core.errors import ParameterError, UnsupportedError
+from animatediff_webui.core.moments import frame_at
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
-    NOT_YET,
     Parameters,
     json_schema,
     parse_parameters,
@@ -383,7 +385,7 @@ def test_last_frame_with_too_many_pixels_is_refused_unread(monkeypatch: pytest.M
 
 
 def test_last_frame_with_too_many_bytes_is_refused_undecoded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(image_module, "MAX_ENCODED_BYTES", 10)
+    monkeypatch.setattr(received, "MAX_ENCODED_BYTES", 10)
     with pytest.raises(ParameterError, match="smaller picture"):
         parse_parameters({"last_frame": base64_png()})
 
@@ -391,23 +393,62 @@ def test_last_frame_with_too_many_bytes_is_refused_undecoded(monkeypatch: pytest
 # ------------------------------------------------------------------------------------------ not yet possible
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("video_source", "a.mp4"), ("video_path", "frames"), ("mask_path", "masks"), ("interp", "FILM")],
-)
-def test_refuse_unsupported_names_the_key_the_host_and_the_way_out(key: str, value: str):
-    parameters = parse_parameters({key: value})
+def test_refuse_unsupported_names_the_key_the_host_and_the_way_out():
+    parameters = parse_parameters({"reverse": [0]})
     with pytest.raises(
-        UnsupportedError, match=rf"^{key} is '{value}'.*not possible in the command line yet: "
+        UnsupportedError, match=r"^reverse is \(0,\), but playing .* not possible in the page yet: set it to"
     ):
-        refuse_unsupported(parameters, "the command line")
+        refuse_unsupported(parameters, "the page", {"reverse": "playing frames backwards"})
 
 
 def test_refuse_unsupported_lets_everything_else_pass():
-    refuse_unsupported(parse_parameters({"fps": 12, "interp": "Off", "video_path": ""}), "the command line")
+    parameters = parse_parameters({"fps": 12, "reverse": [], "video_path": ""})
+    refuse_unsupported(parameters, "the page", {"reverse": "playing frames backwards", "video_path": "it"})
 
 
-def test_refuse_unsupported_takes_a_hosts_own_list():
-    parameters = parse_parameters({"reverse": [0]})
-    with pytest.raises(UnsupportedError, match="playing frames backwards is not possible in the page yet"):
-        refuse_unsupported(parameters, "the page", {**NOT_YET, "reverse": "playing frames backwards"})
+# ------------------------------------------------------------------------------------- a part of the source
+
+
+@pytest.mark.parametrize(
+    ("raw", "read"),
+    [(0, 0), (12, 12), (12.0, 12), ("12", 12), ("1.5s", "1.5s"), (" 2 S ", "2s"), ("", 0), (None, 0)],
+)
+def test_video_start_is_a_frame_or_a_time(raw: object, read: object):
+    assert parse_parameters({"video_start": raw}).source.start == read
+
+
+@pytest.mark.parametrize("raw", [-1, 1.5, "-1", "1.5", "s", "1,5s", "1h", True, [1], math.nan, "9" * 30])
+def test_video_start_that_is_neither_is_refused(raw: object):
+    with pytest.raises(ParameterError, match=r"video_start is .*a frame, counted from 0, or a time such as"):
+        parse_parameters({"video_start": raw})
+
+
+def test_video_end_is_the_end_unless_said():
+    assert parse_parameters().source.end is None
+    assert FIELD_BY_NAME["video_end"].read_text("none") is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "fps", "frame"),
+    [(7, None, 7), ("1.5s", Fraction(8), 12), ("1s", Fraction(30000, 1001), 30), (".01s", Fraction(8), 1)],
+)
+def test_a_time_is_the_first_frame_that_begins_then_or_later(moment: int | str, fps: Fraction, frame: int):
+    assert frame_at(moment, fps, "video_start") == frame
+
+
+def test_a_time_needs_a_rate():
+    with pytest.raises(ParameterError, match=r"video_end is 1s, but .* give a frame, or set fps"):
+        frame_at("1s", None, "video_end")
+
+
+@pytest.mark.parametrize("begin", [b"GIF89a" + b"x" * 60, b"\0\0\0 ftyp" + b"x" * 60, b"RIFF" + b"x" * 80])
+def test_received_files_are_told_from_paths(begin: bytes):
+    text = base64.b64encode(begin).decode()
+    assert received.is_received_file(text)
+    assert received.is_received_file("data:video/mp4;base64," + text)
+    assert received.decode_base64(text, "video_source") == begin
+
+
+@pytest.mark.parametrize("path", ["clips/a.mp4", "C:\\clips\\a.mp4", "R0lGOD", "a" * 200])
+def test_paths_are_no_received_files(path: str):
+    assert not received.is_received_file(path)

@@ -13,6 +13,7 @@ import pytest
 from animatediff_webui.core.errors import ParameterError, PromptTravelError
 from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import Plan, build_plan, format_plan
+from animatediff_webui.core.sources import SourceInfo
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Limits:
 
 
 V3, HOTSHOT = Limits(), Limits(8, 24)
+
+
+def clip_source(num_frames: int | None = 30, fps: Any = None, **rest: Any) -> SourceInfo:
+    return SourceInfo("the source", num_frames, None if fps is None else Fraction(fps), **rest)
 
 
 def plan(values: dict[str, Any] | None = None, module: Limits | None = V3, **rest: Any) -> Plan:
@@ -50,7 +55,8 @@ def plan(values: dict[str, Any] | None = None, module: Limits | None = V3, **res
 def test_plan_number_of_frames(
     values: dict[str, Any], module: Limits, source_frames: int | None, video_frames: int, num_frames: int
 ):
-    made = plan(values, module, source_frames=source_frames)
+    sources = () if source_frames is None else (clip_source(source_frames),)
+    made = plan(values, module, sources=sources)
     assert (made.video_frames, made.num_frames) == (video_frames, num_frames)
     assert made.extra_frames == tuple(range(video_frames, num_frames))
     assert {frame for window in made.windows(0) for frame in window.frames} == set(range(num_frames))
@@ -62,12 +68,43 @@ def test_plan_says_when_more_frames_are_generated_than_shown():
 
 
 def test_plan_says_when_the_source_is_shorter_than_asked():
-    assert any("source has 30" in note for note in plan({"video_length": 40}, source_frames=30).notes)
+    made = plan({"video_length": 40}, sources=[clip_source(30)])
+    assert any("there are 30 in the source" in note for note in made.notes)
 
 
 def test_plan_source_without_frames_is_refused():
     with pytest.raises(ParameterError, match="no frames"):
-        plan(source_frames=0)
+        plan(sources=[clip_source(0)])
+
+
+def test_plan_takes_the_shortest_source_and_says_so():
+    sources = [clip_source(30), SourceInfo("the masks", 10), SourceInfo("a picture", None)]
+    made = plan(sources=sources)
+    assert made.video_frames == 10
+    (note,) = made.notes
+    assert note == "There are 30 frames in the source, but 10 in the masks: the first 10 are used."
+    assert plan({"video_length": 10}, sources=sources).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "fps", "is_kept", "is_told"),
+    [
+        ({}, 25, True, False),
+        ({"fps": 25}, 25, True, False),
+        ({"fps": 29.97}, Fraction(30000, 1001), True, False),
+        ({"fps": 12}, 25, False, True),
+        ({"reverse": [0]}, 25, False, True),
+        ({"audio": False}, 25, False, False),
+        ({"format": "GIF"}, 25, False, False),
+    ],
+)
+def test_plan_keeps_sound_where_it_stays_with_the_pictures(
+    values: dict[str, Any], fps: Any, is_kept: bool, is_told: bool
+):
+    made = plan({"format": "MP4", **values}, sources=[clip_source(30, fps, has_sound=True)])
+    assert made.keeps_sound == is_kept
+    assert any("sound is left out" in note for note in made.notes) == is_told
+    assert not plan({"format": "MP4", **values}, sources=[clip_source(30, fps)]).keeps_sound
 
 
 def test_plan_context_above_the_modules_limit_is_refused():
@@ -97,7 +134,7 @@ def test_plan_overlap_is_a_quarter_unless_given(values: dict[str, Any], overlap:
     ],
 )
 def test_plan_fps_is_the_users_then_the_sources_then_eight(values: dict[str, Any], source_fps: Any, fps: Any):
-    assert plan(values, source_fps=source_fps).fps == fps
+    assert plan(values, sources=[clip_source(30, source_fps)]).fps == fps
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ GOOD: dict[Kind, Callable[[Field, Random], Any]] = {
     Kind.TEXT: lambda field, random: random.choice(("", "job.1", "-", "..", "x" * 64)),
     Kind.MODEL: lambda field, random: random.choice(("mm.safetensors", "a/b.ckpt", "é 😀")),
     Kind.PATH: lambda field, random: random.choice(("", "clips/a.mp4", "C:\\clips")),
+    Kind.MOMENT: lambda field, random: random.choice((0, 7, "1.5s", "12")),
     Kind.IMAGE: lambda field, random: base64_png(),
     Kind.CHOICE: lambda field, random: random.choice(field.choices),
     Kind.CHOICES: lambda field, random: random.choices(field.choices, k=random.randrange(1, 5)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from animatediff_webui.core.infotext import AnimationInfo, format_value, parse_value, public
 from animatediff_webui.core.parameters import FIELDS, MAX_FRAMES, parse_parameters, to_api
 from animatediff_webui.core.plan import Plan, build_plan, format_plan
+from animatediff_webui.core.sources import SourceInfo
 from motion_module import MotionModuleSpec
 from tests.hostile import payloads, texts
 from tests.hostile.budget import rounds
@@ -25,6 +27,12 @@ SOURCES = (None,) * 9 + (0, 1, 7, 100)
 RATES = (None,) * 9 + (8, 29.97, 1e-9, 1e9)
 
 
+def sources(random: Random) -> list[SourceInfo]:
+    """None, one or two videos or folders."""
+    rows = [(random.choice(SOURCES), random.choice(RATES)) for _ in range(random.randrange(3))]
+    return [SourceInfo("it", frames, None if fps is None else Fraction(fps)) for frames, fps in rows]
+
+
 def plan_request(random: Random) -> None:
     """One request on its way through the engine, up to where a host would load a model."""
     plan = build_plan(
@@ -32,8 +40,7 @@ def plan_request(random: Random) -> None:
         module=random.choice(MODULES),
         prompt=random.choice(PROMPTS)(random),
         negative_prompt=random.choice(PROMPTS)(random),
-        source_frames=random.choice(SOURCES),
-        source_fps=random.choice(RATES),
+        sources=sources(random),
     )
     check_plan(plan)
 

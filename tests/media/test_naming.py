@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from animatediff_webui.media import MediaError, reserved_stem
-from animatediff_webui.media.naming import output_folder
+from animatediff_webui.media.naming import check_output
 
 DAY = date(2024, 2, 9)
 ALLOWED = string.ascii_letters + string.digits + "._-"
@@ -130,4 +130,4 @@ def test_leftovers_of_runs_that_died_are_swept_and_those_of_living_ones_are_not(
 def test_a_folder_that_cannot_be_written_to_is_refused_in_a_sentence(tmp_path, place):
     (tmp_path / "file").touch()
     with pytest.raises(MediaError, match=r"Nothing can be written to .*: choose another output folder"):
-        output_folder(tmp_path / place)
+        check_output(tmp_path / place)

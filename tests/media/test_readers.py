@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import subprocess
 import sys
 from contextlib import suppress
 from fractions import Fraction
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.media import (
     FfmpegError,
     MediaError,
@@ -23,7 +26,8 @@ from animatediff_webui.media import (
     read_infotext,
     write_animation,
 )
-from animatediff_webui.media.ffmpeg import run_ffmpeg
+from animatediff_webui.media.ffmpeg import raw_frames, run_ffmpeg
+from animatediff_webui.media.readers.timeline import build_timeline
 from tests.media.clips import Live, clip, frame, psnr
 
 KINDS = ("GIF", "MP4", "WEBM", "WEBP", "APNG", "PNG")
@@ -87,15 +91,42 @@ def test_reading_is_lazy(files, kind, monkeypatch):
         assert live.alive <= 3
 
 
-def test_gif_of_varying_durations_gives_each_and_the_mean_rate(tmp_path):
+def shown(source, clip_frames) -> list[int]:
+    """Which of the frames of `clip` each frame of a source is nearest to."""
+    known = list(clip_frames)
+    return [max(range(len(known)), key=lambda index: psnr(known[index], image)) for image in source]
+
+
+def test_gif_of_varying_durations_is_read_at_its_most_usual_rate(tmp_path):
     path, durations = tmp_path / "uneven.gif", [100, 500, 200, 200]
     first, *rest = (image.quantize(16) for image in clip(4))
     first.save(path, save_all=True, append_images=rest, duration=durations)
     source = read_frames(path)
-    assert source.durations == tuple(Fraction(each, 1000) for each in durations)
-    assert source.fps == 4
+    assert (source.fps, len(source), source.is_resampled) == (5, 5, True)
+    assert shown(source, clip(4)) == [1, 1, 1, 2, 3]
     halved = read_frames(path, start=1, stride=2)
-    assert halved.durations == (Fraction(7, 10), Fraction(2, 10))
+    assert (halved.fps, shown(halved, clip(4))) == (Fraction(5, 2), [1, 2])
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 100))
+def test_timeline_keeps_the_length_and_shows_what_a_player_shows(durations, hundredths):
+    starts = [sum(durations[:index]) for index in range(len(durations))]
+    end, tick = sum(durations), Fraction(hundredths, 100)
+    timeline = build_timeline(starts, end, tick)
+    assert abs(len(timeline.stored) / timeline.fps - end * tick) <= max(tick, 1 / timeline.fps)
+    assert list(timeline.stored) == sorted(timeline.stored)
+    if not timeline.is_resampled:
+        assert list(timeline.stored) == list(range(len(durations)))
+    else:
+        for index, place in enumerate(timeline.stored):
+            assert starts[place] * tick <= (index + Fraction(1, 2)) / timeline.fps
+
+
+@given(st.integers(2, 300), st.sampled_from([Fraction(8), Fraction(30000, 1001), Fraction(60)]))
+def test_timeline_takes_each_frame_once_where_times_are_only_rounded(num_frames, fps):
+    starts = [round(index * 1000 / fps) for index in range(num_frames + 1)]
+    timeline = build_timeline(starts[:-1], starts[-1], Fraction(1, 1000), [fps])
+    assert (timeline.fps, list(timeline.stored)) == (fps, list(range(num_frames)))
 
 
 def test_gif_without_delays_plays_at_ten_frames_as_in_browsers(tmp_path):
@@ -113,13 +144,105 @@ def test_containers_keep_television_rates_and_every_frame(tmp_path, name):
     assert len(source) == len(list(source)) == 20
 
 
-def test_video_of_varying_rate_gives_the_frames_that_are_there_at_their_mean_rate(tmp_path):
-    choice = "select='lt(n,5)+not(mod(n,4))',setpts=PTS"
-    path = make_video(tmp_path / "uneven.mkv", "-vf", choice, "-fps_mode", "passthrough", "-frames:v", "25")
+def numbered_video(path: Path, num_frames: int, *options: str) -> Path:
+    """A video whose frame `i` is of brightness 4 i + 8."""
+    frames = (bytes([4 * index + 8]) * (32 * 24 * 3) for index in range(num_frames))
+    run_ffmpeg([*raw_frames((32, 24), Fraction(30000, 1001)), *options, str(path)], frames)
+    return path
+
+
+def numbers(images) -> list[int]:
+    return [round((image.getpixel((16, 12))[1] - 8) / 4) for image in images]
+
+
+def test_video_of_varying_rate_is_read_at_its_most_usual_rate(tmp_path):
+    choice = "select='gte(n,12)+not(mod(n,4))',setpts=PTS"
+    path = numbered_video(tmp_path / "uneven.mkv", 40, "-vf", choice, "-fps_mode", "passthrough")
     source = read_frames(path)
-    assert len(source) == len(list(source)) == 25
-    assert source.fps is not None
-    assert source.fps < 12
+    assert (source.is_resampled, source.fps, len(source)) == (True, Fraction(30), 40)
+    assert numbers(source) == [0] * 4 + [4] * 4 + [8] * 4 + list(range(12, 40))
+
+
+GOPS = [("-g", "8", "-bf", "3"), ("-g", "250", "-bf", "0"), ("-g", "5", "-bf", "2", "-flags", "-cgop")]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.webm", "a.mkv", "a.avi", "a.ts", "vp8.webm"])
+@pytest.mark.parametrize("group", GOPS[:1])
+def test_any_frame_of_a_video_can_be_asked_for_in_any_order(tmp_path, name, group):
+    vp8 = ("-c:v", "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "10", "-b:v", "2M", "-crf", "4")
+    codec = vp8 if name == "vp8.webm" else ()
+    source = read_frames(numbered_video(tmp_path / name, 50, *group, *codec, "-pix_fmt", "yuv420p"))
+    order = [30, 0, 49, 48, 7, 8, 9, 41, 12]
+    assert len(source) == 50
+    assert source.fps == Fraction(30000, 1001)
+    assert numbers(source) == list(range(50))
+    assert numbers(source.read(order)) == order
+    assert numbers([source[23], *source[3:9:3]]) == [23, 3, 6]
+
+
+@pytest.mark.parametrize("group", GOPS[1:])
+def test_any_frame_whatever_the_groups_of_pictures_are(tmp_path, group):
+    source = read_frames(numbered_video(tmp_path / "a.mp4", 50, *group, "-pix_fmt", "yuv420p"))
+    assert numbers(source.read([33, 11, 12, 47, 0])) == [33, 11, 12, 47, 0]
+
+
+def test_part_of_a_video_by_time(tmp_path):
+    path = numbered_video(tmp_path / "a.mp4", 50, "-pix_fmt", "yuv420p")
+    source = read_frames(path, start="0.5s", end="1s", stride=3)
+    assert source.fps == Fraction(10000, 1001)
+    assert numbers(source) == [15, 18, 21, 24, 27]
+
+
+def test_folder_counts_times_by_the_rate_that_is_given(tmp_path):
+    for index in range(10):
+        frame(index).save(tmp_path / f"{index}.png")
+    assert list(read_frames(tmp_path, start="0.5s", fps=Fraction(8)).indices) == [4, 5, 6, 7, 8, 9]
+    with pytest.raises(ParameterError, match=r"video_start is 0\.5s, but a folder has no rate"):
+        read_frames(tmp_path, start="0.5s")
+
+
+def test_folder_of_different_sizes_names_the_first_picture_that_differs(tmp_path):
+    for index in range(4):
+        frame(index, (32, 24 if index < 2 else 26)).save(tmp_path / f"{index}.png")
+    with pytest.raises(UnreadableMediaError, match=r"2\.png has 32 x 26 pixels, but 0\.png has 32 x 24"):
+        read_frames(tmp_path)
+
+
+def cut_short(path: Path, share: float) -> Path:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_video_that_ends_early_is_refused_but_for_the_part_that_is_there(tmp_path, name):
+    options = ("-movflags", "+faststart") if name == "a.mp4" else ()
+    path = make_video(tmp_path / name, "-frames:v", "90", "-g", "10", "-pix_fmt", "yuv420p", *options)
+    cut_short(path, 0.5)
+    with pytest.raises(UnreadableMediaError, match=r"ends early, after \d+ frames") as refused:
+        read_frames(path)
+    there = int(re.findall(r"after (\d+) frames", str(refused.value))[0])
+    assert 10 < there < 80
+    assert len(list(read_frames(path, end=there - 2))) == there - 2
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
+    """Measured in processes of their own, as a peak never falls."""
+    code = (
+        "import resource, sys; from animatediff_webui.media import read_frames\n"
+        "source = read_frames(sys.argv[1])\n"
+        "for _ in source: pass\n"
+        "print(len(source), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for num_frames in (30, 900):
+        size = ("-frames:v", str(num_frames), "-vf", "scale=320:240")
+        path = make_video(tmp_path / f"{num_frames}.mp4", *size)
+        output = subprocess.check_output([sys.executable, "-c", code, str(path)], text=True)
+        count, peak = map(int, output.split())
+        assert count == num_frames
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 20_000  # the frames themselves are 207 MB
 
 
 def test_turned_video_is_read_upright(tmp_path):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 import torch
 from PIL import Image
 
-from animatediff_webui.core.errors import ParameterError, UserError
-from animatediff_webui.core.fields import shown
+from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
 from animatediff_webui.session import Session
-from motion_module import BetaSchedule, MotionModule
+from motion_module.module import MotionModule
+from motion_module.schedules import BetaSchedule
 
 from .beta_schedules import AUTOMATIC, choose_beta_schedule
 from .checkpoint import Checkpoint, describe_checkpoint, load_pipeline

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from animatediff_webui.core.errors import UserError
-from motion_module import BaseModel, check_checkpoint, inspect_file
+from motion_module.inspection import check_checkpoint, inspect_file
+from motion_module.spec import BaseModel
 
 from .files import existing, one_line, read_json, shown_path
 from .model_options import ModelOptions

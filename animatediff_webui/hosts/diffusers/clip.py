@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from animatediff_webui.core.fields import shown
+from animatediff_webui.core.errors import shown
 from animatediff_webui.core.plan import Plan
-from animatediff_webui.media import MediaError, WriterOptions, WrittenFile
+from animatediff_webui.media.animation import WrittenFile
+from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.session import Session
 
 from .files import shown_path

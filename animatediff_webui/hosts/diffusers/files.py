@@ -9,8 +9,6 @@ from typing import cast
 
 from animatediff_webui.core.errors import UserError
 
-WEIGHTS = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
-
 
 def existing(path: Path, what: str) -> Path:
     """`path`, a file or folder. UserError, which calls it `what`, where it is not there or out of reach."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from animatediff_webui.core.infotext import NOTE_KEY, format_field
+from animatediff_webui.core.infotext import format_field
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.plan import Plan
 
 from .image_settings import ImageSettings

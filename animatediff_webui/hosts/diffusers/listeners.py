@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.fields import Field, Kind, shown
+from animatediff_webui.core.errors import ParameterError, shown
+from animatediff_webui.core.fields import Field, Kind
 
 if TYPE_CHECKING:
     import torch

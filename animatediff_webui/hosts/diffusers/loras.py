@@ -11,16 +11,13 @@ from pathlib import Path
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.lora_tags import find_lora_tags
 from animatediff_webui.core.prompt_travel import PromptTrack
-from motion_module import (
-    MotionLora,
-    MotionModule,
-    NotAMotionLoraError,
-    load_motion_lora,
-    peft_state_dict,
-    unmatched_layers,
-)
+from motion_module.errors import NotAMotionLoraError
+from motion_module.lora.strengths import unmatched_layers
+from motion_module.lora.weights import MotionLora, load_motion_lora, peft_state_dict
+from motion_module.module import MotionModule
+from motion_module.weights_files import SUFFIXES
 
-from .files import WEIGHTS, one_line
+from .files import one_line
 from .pipelines import Pipeline
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
@@ -69,24 +66,28 @@ def take_tags(track: PromptTrack, folders: Sequence[Path]) -> tuple[PromptTrack,
 
     Raises UserError for a name that is in none of the folders, and for a strength that is no number.
     """
-    tags = [tag for prompt in track.prompts for tag in find_lora_tags(prompt)]
-    strengths = {tag.name: tag.strength for tag in tags}
-    chosen = [ChosenLora(find_lora(name, folders), strength) for name, strength in strengths.items()]
-    for name, by_frame in track.lora_strengths.items():
-        chosen.append(ChosenLora(find_lora(name, folders), tuple(by_frame)))
-    if not tags:
+    strengths: dict[str, float] = {}
+    for prompt in track.prompts:
+        for tag in find_lora_tags(prompt):
+            strengths[tag.name] = tag.strength
+    chosen: list[ChosenLora] = []
+    for name, strength in (*strengths.items(), *track.lora_strengths.items()):
+        chosen.append(ChosenLora(find_lora(name, folders), strength))
+    if not strengths:
         return track, chosen
-    return replace(track, prompts=tuple(_without_tags(prompt) for prompt in track.prompts)), chosen
+    return replace(track, prompts=tuple(map(_without_tags, track.prompts))), chosen
 
 
 def find_lora(name: str, folders: Sequence[Path]) -> Path:
     """The file of that name (without suffix) in the folders or below them."""
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in WEIGHTS]
-    for path in files:
-        if path.stem == name:
-            return path
-    known = ", ".join(dict.fromkeys(path.stem for path in files)) or "none"
-    places = ", ".join(str(folder) for folder in folders)
+    paths: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in SUFFIXES:
+                paths.setdefault(path.stem, path)
+    if name in paths:
+        return paths[name]
+    known, places = ", ".join(paths) or "none", ", ".join(map(str, folders))
     raise UserError(
         f"There is no LoRA {name} in {places} (there are: {known}): check the name, or use --lora-dir."
     )

@@ -8,8 +8,8 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
-from animatediff_webui.core.errors import ParameterError, UserError
-from animatediff_webui.core.fields import Field, Kind, Value, shown, shown_key
+from animatediff_webui.core.errors import ParameterError, UserError, shown, shown_text
+from animatediff_webui.core.fields import Field, Kind, Value
 
 from .keywords import as_list, as_path, nearest, plain_number
 
@@ -112,7 +112,7 @@ def read_model_options(options: object, keywords: Mapping[str, object]) -> Model
     for name in keywords:
         if name not in names:
             raise ParameterError(
-                f"{shown_key(name)} is no model option{nearest(name, names)}: there are {', '.join(names)}."
+                f"{shown_text(name)} is no model option{nearest(name, names)}: there are {', '.join(names)}."
             )
     values = cast("dict[str, Any]", keywords)  # Any: ModelOptions checks each of them
     if options is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from animatediff_webui.core.errors import UserError
-from motion_module import MotionModule, load_motion_module
+from motion_module.loading import load_motion_module
+from motion_module.module import MotionModule
+from motion_module.weights_files import SUFFIXES
 
-from .files import WEIGHTS
 from .model_options import NO_MODULE, ModelOptions
 
 USER_MODULES = Path(__file__).resolve().parents[3] / "model"
@@ -19,7 +20,7 @@ def find_motion_module(options: ModelOptions) -> Path | None:
         return None
     if options.motion_module is not None:
         return Path(options.motion_module)
-    found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in WEIGHTS)
+    found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in SUFFIXES)
     if not found:
         raise UserError(
             f"There is no motion module in {USER_MODULES}: put one there, name one with --model FILE, or use "

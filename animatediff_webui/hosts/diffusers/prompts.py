@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 
@@ -48,37 +49,37 @@ def encode_tracks(
     """
     encoders = text_encoders(pipeline)
     check_clip_skip(encoders, clip_skip)
-    texts = dict.fromkeys(["", *(prompt for track in tracks for prompt in track.prompts)])
-    encoded = {text: _encode(encoders, text, clip_skip, device) for text in texts}
-    empty = encoded[""].tokens
-    longest = max(len(each.tokens) for each in encoded.values())
-    padding = empty.repeat(longest // len(empty), 1)
-    return [_condition(track, encoded, padding, empty, blending) for track in tracks]
+    encoded: dict[str, Encoded] = {}
+    for text in chain([""], *(track.prompts for track in tracks)):
+        if text not in encoded:
+            encoded[text] = _encode(encoders, text, clip_skip, device)
+    tokens = pad_embeddings([each.tokens for each in encoded.values()], encoded[""].tokens)
+    padded = dict(zip(encoded, tokens, strict=True))
+    conditionings: list[Conditioning] = []
+    for track in tracks:
+        tokens = torch.stack([padded[text] for text in track.prompts])
+        pooled = _stacked_pooled([encoded[text] for text in track.prompts])
+        conditionings.append(Conditioning(track, tokens, pooled, blending))
+    return conditionings
 
 
-def _condition(
-    track: PromptTrack,
-    encoded: dict[str, Encoded],
-    padding: torch.Tensor,
-    empty: torch.Tensor,
-    blending: str,
-) -> Conditioning:
-    """`padding` is as long as the longest prompt of all tracks."""
-    prompts = [encoded[text] for text in track.prompts]
-    tokens = pad_embeddings([padding, *(each.tokens for each in prompts)], empty)[1:]
+def _stacked_pooled(prompts: Sequence[Encoded]) -> torch.Tensor | None:
+    """The pooled vectors `p c`, if there are any."""
     pooled = [each.pooled for each in prompts if each.pooled is not None]
-    return Conditioning(track, tokens, torch.stack(pooled) if pooled else None, blending)
+    return torch.stack(pooled) if pooled else None
 
 
 def _encode(encoders: Sequence[TextEncoder], text: str, clip_skip: int, device: torch.device) -> Encoded:
     """A prompt of any length, chunk by chunk; the pooled vector is that of the first one."""
     first = encoders[0]
-    chunks = [
-        [encoder.encode(chunk, clip_skip, device) for encoder in encoders]
-        for chunk in split_prompt(first.tokenizer, text, first.max_tokens)
-    ]
-    tokens = torch.cat([torch.cat([each for each, _ in chunk], dim=-1).float().cpu() for chunk in chunks])
-    return Encoded(tokens, None if len(encoders) == 1 else chunks[0][-1][1].float().cpu())
+    pieces = split_prompt(first.tokenizer, text, first.max_tokens)
+    chunks: list[Encoded] = []
+    for piece in pieces:
+        encoded = [encoder.encode(piece, clip_skip, device) for encoder in encoders]
+        tokens = torch.cat([tokens for tokens, _ in encoded], dim=-1)
+        _, pooled = encoded[-1]
+        chunks.append(Encoded(tokens.float().cpu(), pooled.float().cpu() if len(encoders) > 1 else None))
+    return Encoded(torch.cat([chunk.tokens for chunk in chunks]), chunks[0].pooled)
 
 
 def split_prompt(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[str]:
@@ -104,7 +105,8 @@ def _pieces(tokenizer: Tokenizer, text: str, limit: int) -> list[str]:
         if _num_tokens(tokenizer, part) <= limit:
             pieces.append(part)
         else:
-            pieces += [word if place == 0 else " " + word for place, word in enumerate(part.split(" "))]
+            first, *others = part.split(" ")
+            pieces += [first, *(f" {word}" for word in others)]
     return pieces
 
 

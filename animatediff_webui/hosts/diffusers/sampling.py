@@ -16,8 +16,10 @@ import torch
 
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
-from animatediff_webui.session import SamplingStoppedError
-from motion_module import injected, motion_loras, video_group_norms
+from animatediff_webui.core.windowed import SamplingStoppedError
+from motion_module.group_norms import video_group_norms
+from motion_module.injection import injected
+from motion_module.lora.strengths import motion_loras
 
 from .denoising import build_denoiser
 from .pipelines import is_sdxl
@@ -25,7 +27,8 @@ from .windowed_unet import BeforeWindow, WindowedUNet
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module import MotionLora, MotionModule
+    from motion_module.lora.weights import MotionLora
+    from motion_module.module import MotionModule
 
     from .pipelines import Pipeline, Scheduler
     from .prompts import Conditioning

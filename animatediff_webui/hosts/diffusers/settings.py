@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
-from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.fields import shown, shown_key
+from animatediff_webui.core.errors import ParameterError, shown, shown_text
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
-    NOT_YET,
     Parameters,
     parse_parameters,
     refuse_unsupported,
@@ -25,7 +23,18 @@ if TYPE_CHECKING:
 
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
-NOT_HERE = {**NOT_YET, "last_frame": "starting from pictures"}
+NOT_HERE: Mapping[str, str] = {
+    "video_source": "making an animation from a video",
+    "video_path": "making an animation from a folder of frames",
+    "mask_path": "taking masks from a folder",
+    "video_start": "making an animation from a part of a video",
+    "video_end": "making an animation from a part of a video",
+    "video_stride": "making an animation from every n-th frame of a video",
+    "audio": "copying a video's sound",
+    "interp": "putting frames in between",
+    "last_frame": "starting from pictures",
+}
+"""What is not possible here yet, by API name, in words that go before "is not possible in standalone yet"."""
 ELSEWHERE = ("enable", "model")
 """Parameters that say nothing here: whether it is on, and which of a WebUI's motion modules it takes."""
 
@@ -64,6 +73,10 @@ class AnimationKeywords(TypedDict, total=False):
     prompt_easing: str
     freenoise: bool
     freeinit_fast: bool
+    video_start: int | str
+    video_end: int | str | None
+    video_stride: int
+    audio: bool
 
 
 class ClipKeywords(ImageKeywords, AnimationKeywords, total=False):
@@ -146,6 +159,6 @@ def _unknown(name: str) -> str:
     animation_names = [row.name for row in FIELDS if row.name not in ELSEWHERE]
     hint = nearest(name, [*image_names, *FIELD_BY_NAME])
     return (
-        f"{shown_key(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
+        f"{shown_text(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
         f"{', '.join(animation_names)} for the animation."
     )

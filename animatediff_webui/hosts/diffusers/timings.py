@@ -56,7 +56,7 @@ def record_run(key: RunKey, frame_calls: int, seconds: float, peak_memory: int) 
     runs = _read_runs()
     run = Run(seconds / max(frame_calls, 1), peak_memory)
     runs[str(key)] = [*runs.get(str(key), []), run][-KEPT_RUNS:]
-    content = {name: [asdict(each) for each in kept] for name, kept in runs.items()}
+    content = {name: list(map(asdict, kept)) for name, kept in runs.items()}
     path = _path()
     if path is None:
         return
@@ -74,8 +74,9 @@ def estimate_run(key: RunKey, frame_calls: int) -> Estimate | None:
     runs = _read_runs().get(str(key), [])
     if not runs:
         return None
-    seconds = median(run.seconds_per_frame for run in runs) * frame_calls
-    return Estimate(seconds, max(run.peak_memory for run in runs), len(runs))
+    seconds = [run.seconds_per_frame for run in runs]
+    most_memory = max(run.peak_memory for run in runs)
+    return Estimate(median(seconds) * frame_calls, most_memory, len(runs))
 
 
 def peak_memory(device: torch.device) -> int:
@@ -111,8 +112,12 @@ def _read_runs() -> dict[str, list[Run]]:
     if not isinstance(content, dict):
         return {}
     entries = cast("Mapping[str, object]", content)
-    runs = {key: [run for each in _list(kept) if (run := _read_run(each))] for key, kept in entries.items()}
-    return {key: kept for key, kept in runs.items() if kept}
+    runs: dict[str, list[Run]] = {}
+    for key, kept in entries.items():
+        read = list(filter(None, map(_read_run, _list(kept))))
+        if read:
+            runs[key] = read
+    return runs
 
 
 def _list(value: object) -> Sequence[object]:

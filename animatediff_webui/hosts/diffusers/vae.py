@@ -12,7 +12,7 @@ from einops import rearrange
 from PIL import Image
 
 from animatediff_webui.core.errors import UserError
-from motion_module import check_kind, inspect_file
+from motion_module.inspection import check_kind, inspect_file
 from motion_module.kinds import IMAGE_CHECKPOINT, VAE
 
 from .files import existing, one_line, shown_path

@@ -111,7 +111,7 @@ class WindowedUNet:
         groups: Sequence[Conditioning],
     ) -> torch.Tensor:
         """The real UNet's prediction for a window's rows."""
-        moved = {name: self._moved(value) for name, value in rows.items()}
+        moved = dict(self._moved(rows))
         told = [group.at(window.frames) for group in groups]
         moved["encoder_hidden_states"] = self._moved(torch.cat([tokens for tokens, _ in told]))
         pooled = [each for _, each in told if each is not None]

@@ -12,7 +12,7 @@ from modules import processing, shared, ui_tempdir
 from PIL import Image
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.media import WrittenFile
+from animatediff_webui.media.animation import WrittenFile
 
 from .host_types import Processed, Request
 from .output import Clip, complete_files
@@ -59,8 +59,13 @@ class AnsweredClips:
 
     def describe(self, infotexts: Iterable[str]) -> list[dict[str, object]]:
         """The files of all clips with these infotexts."""
-        clips = [clip for text in dict.fromkeys(infotexts) for clip in self.by_infotext.get(text, ())]
-        return [row for number, clip in enumerate(clips) for row in clip.describe(number)]
+        clips: list[ClipFiles] = []
+        for text in dict.fromkeys(infotexts):
+            clips += self.by_infotext.get(text, ())
+        rows: list[dict[str, object]] = []
+        for number, clip in enumerate(clips):
+            rows += clip.describe(number)
+        return rows
 
 
 class AnimatedProcessed(processing.Processed):
@@ -168,6 +173,8 @@ def _hands_on_texts() -> bool:
 def _let_the_page_fetch(clips: Iterable[Clip]) -> None:
     """The page may fetch files that the host knows to be its own."""
     demo = getattr(shared, "demo", None)
-    if demo is not None:
-        for file in complete_files(file for clip in clips for file in clip.files):
+    if demo is None:
+        return
+    for clip in clips:
+        for file in complete_files(clip.files):
             ui_tempdir.register_tmp_file(demo, str(file.path))

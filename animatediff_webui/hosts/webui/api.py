@@ -6,13 +6,15 @@ import secrets
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from animatediff_webui.core.parameters import json_schema
 
-from .motion_modules import ModuleLibrary
+if TYPE_CHECKING:
+    from .motion_modules import ModuleLibrary
 
 ROOT = "/animatediff/v1"
 API_VERSION = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -11,15 +11,13 @@ from modules import images, img2img, processing, scripts, shared
 from PIL import Image, ImageOps
 
 from animatediff_webui.core.errors import UserError
+from animatediff_webui.media.readers.local import natural_order
 
 from .api import AnimateDiffError
-from .controlnet import find_run
+from .controlnet.argument import find_run
 from .host_types import ImageRequest, Processed
-from .motion_modules import natural_key
+from .masks import MASKS_ATTRIBUTE
 from .patches import replaced, replaced_function
-from .start import MASKS_ATTRIBUTE
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 class Upload(Protocol):
@@ -99,11 +97,7 @@ def listed_pictures(source: Source) -> list[Path]:
     folder = Path(source)
     if not folder.is_dir():
         raise UserError(f"The folder {source} does not exist: choose another.")
-    return _in_natural_order(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-
-
-def _in_natural_order(files: Iterable[Path]) -> list[Path]:
-    return sorted(files, key=lambda path: natural_key(path.name))
+    return natural_order(folder)
 
 
 def read_picture(path: Path) -> Image.Image:

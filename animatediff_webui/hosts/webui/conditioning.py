@@ -14,8 +14,7 @@ import torch
 
 from animatediff_webui.core.prompt_travel import PromptTrack, blend_embeddings, pad_embeddings
 
-from .host_types import Cond, Conds, Schedule
-from .prompts import of_prompts
+from .host_types import Cond, Conds, Schedule, ScheduledCond
 
 _TOKENS = "crossattn"
 """Of the fields of SDXL's conds, the one with an embedding per token."""
@@ -39,6 +38,12 @@ class Encoded:
 
     schedules: tuple[Schedule, ...]
     weights: tuple[float, ...]
+
+    def part(self, index: int) -> tuple[Schedule, float]:
+        """A part's schedule and weight; where there is none of that number, one without weight."""
+        if index < len(self.weights):
+            return self.schedules[index], self.weights[index]
+        return self.schedules[0], 0.0
 
 
 def travelled(
@@ -74,7 +79,7 @@ def travelled_schedules(schedules: Sequence[Schedule], travel: Travel) -> list[S
 
     This is the negative prompt, and any other that has no parts.
     """
-    return _blended(of_prompts(schedules, travel.track), travel)
+    return _blended(travel.track.per_prompt(schedules), travel)
 
 
 def travelled_parts(encoded: Sequence[Encoded], travel: Travel) -> list[Encoded]:
@@ -82,24 +87,26 @@ def travelled_parts(encoded: Sequence[Encoded], travel: Travel) -> list[Encoded]
 
     Every frame gets as many parts as the prompt with the most of them: one that a prompt lacks has weight 0.
     """
-    by_prompt = of_prompts(encoded, travel.track)
+    by_prompt = travel.track.per_prompt(encoded)
     count = max(len(each.weights) for each in by_prompt)
-    parts = [_blended([_part(each, index) for each in by_prompt], travel) for index in range(count)]
-    frames: list[Encoded] = []
-    for frame, blend in enumerate(travel.track.blends):
-        left, right = (_padded(by_prompt[prompt].weights, count) for prompt in (blend.left, blend.right))
-        pairs = zip(left, right, strict=True)
-        weights = tuple(a * (1 - blend.position) + b * blend.position for a, b in pairs)
-        frames.append(Encoded(tuple(part[frame] for part in parts), weights))
-    return frames
+    schedules: list[list[Schedule]] = []
+    weights: list[list[float]] = []
+    for index in range(count):
+        parts = [each.part(index) for each in by_prompt]
+        schedules.append(_blended([schedule for schedule, _ in parts], travel))
+        weights.append(travel.track.blended([weight for _, weight in parts]))
+    of_frames = zip(zip(*schedules, strict=True), zip(*weights, strict=True), strict=True)
+    return [Encoded(*frame) for frame in of_frames]
 
 
 def equally_long(schedules: Iterable[Schedule], length: int, empty_chunk: torch.Tensor) -> list[Schedule]:
     """The schedules with every cond continued to `length` tokens by the embedding of the empty prompt."""
-    return [
-        [type(entry)(entry.end_at_step, _continued(entry.cond, length, empty_chunk)) for entry in schedule]
-        for schedule in schedules
-    ]
+    longer: list[Schedule] = []
+    for schedule in schedules:
+        conds = [_continued(entry.cond, length, empty_chunk) for entry in schedule]
+        pairs = zip(schedule, conds, strict=True)
+        longer.append([type(entry)(entry.end_at_step, cond) for entry, cond in pairs])
+    return longer
 
 
 def num_tokens(schedules: Iterable[Schedule]) -> int:
@@ -109,57 +116,47 @@ def num_tokens(schedules: Iterable[Schedule]) -> int:
 
 def _encoded(conds: Conds) -> list[Encoded]:
     """What the host's object holds, picture by picture."""
-    return [
-        Encoded(tuple(part.schedules for part in parts), tuple(part.weight for part in parts))
-        for parts in conds.batch
-    ]
+    pictures: list[Encoded] = []
+    for parts in conds.batch:
+        pairs = [(part.schedules, part.weight) for part in parts]
+        pictures.append(Encoded(*zip(*pairs, strict=True)))
+    return pictures
 
 
 def _like(conds: Conds, frames: Sequence[Encoded]) -> Conds:
     """The host's object for these frames, made by the classes of the one it gave us."""
     part_class = type(conds.batch[0][0])
-    batch = [
-        [part_class(schedule, weight) for schedule, weight in zip(each.schedules, each.weights, strict=True)]
-        for each in frames
-    ]
+    batch = [list(map(part_class, each.schedules, each.weights)) for each in frames]
     return type(conds)((len(frames),), batch)
-
-
-def _part(encoded: Encoded, index: int) -> Schedule:
-    return encoded.schedules[index if index < len(encoded.schedules) else 0]
-
-
-def _padded(weights: Sequence[float], count: int) -> list[float]:
-    return [*weights, *[0.0] * (count - len(weights))]
 
 
 def _blended(by_prompt: Sequence[Schedule], travel: Travel) -> list[Schedule]:
     """Per frame the blend of the prompts' schedules, step range by step range."""
     entry_class = type(by_prompt[0][0])
     ends = sorted({entry.end_at_step for schedule in by_prompt for entry in schedule})
-    per_range = [_blended_conds([_cond_at(schedule, end) for schedule in by_prompt], travel) for end in ends]
-    return [
-        [entry_class(end, conds[frame]) for end, conds in zip(ends, per_range, strict=True)]
-        for frame in range(travel.track.num_frames)
-    ]
+    frames: list[list[ScheduledCond]] = [[] for _ in range(travel.track.num_frames)]
+    for end in ends:
+        conds = [_cond_at(schedule, end) for schedule in by_prompt]
+        for frame, cond in zip(frames, _blended_conds(conds, travel), strict=True):
+            frame.append(entry_class(end, cond))
+    return list(frames)
 
 
 def _blended_conds(conds: Sequence[Cond], travel: Travel) -> list[Cond]:
     """Per frame the blend of the prompts' conds."""
+    tokens = _blended_tokens(list(map(_tokens, conds)), travel)
     dicts = [cond for cond in conds if isinstance(cond, dict)]
     if not dicts:
-        return list(_blended_tokens([cond for cond in conds if not isinstance(cond, dict)], travel))
-    fields: dict[str, torch.Tensor] = {}
+        return list(tokens)
+    frames = [{_TOKENS: each} for each in tokens]
     for key in dicts[0]:
-        values = [cond[key] for cond in dicts]
-        fields[key] = (
-            _blended_tokens(values, travel)
-            if key == _TOKENS
-            else blend_embeddings(torch.stack(values), travel.track, travel.blending)
-        )
-    return [
-        {key: values[frame] for key, values in fields.items()} for frame in range(travel.track.num_frames)
-    ]
+        if key == _TOKENS:
+            continue
+        values = torch.stack([cond[key] for cond in dicts])
+        blended = blend_embeddings(values, travel.track, travel.blending)
+        for frame, value in zip(frames, blended, strict=True):
+            frame[key] = value
+    return list(frames)
 
 
 def _blended_tokens(embeddings: Sequence[torch.Tensor], travel: Travel) -> torch.Tensor:

@@ -12,7 +12,7 @@ from animatediff_webui.core.plan import build_plan
 
 from .answer import AnsweredClips, answer, read_frames
 from .arguments import read_arguments
-from .controlnet import AnimateDiffArgument, build_argument
+from .controlnet.argument import AnimateDiffArgument, build_argument
 from .host_types import PostprocessedImage, Processed, Request
 from .loras import LoraLibrary
 from .motion_modules import ModuleLibrary

@@ -197,7 +197,9 @@ class SdModel(Protocol):
     alphas_cumprod: torch.Tensor
     cond_stage_model_empty_prompt: torch.Tensor
 
-    def apply_model(self, x: torch.Tensor, t: torch.Tensor, cond: Mapping[str, object]) -> torch.Tensor: ...
+    def apply_model(
+        self, x: torch.Tensor, t: torch.Tensor, /, cond: Mapping[str, object]
+    ) -> torch.Tensor: ...
 
 
 class LoadedModels(Protocol):

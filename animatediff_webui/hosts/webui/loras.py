@@ -13,10 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from animatediff_webui.core.lora_tags import take_lora_tags
-from motion_module import MotionLora, MotionModuleError, NotAMotionLoraError, build_motion_lora
-from motion_module.weights_files import read_weights
-
-from .motion_modules import SUFFIXES
+from motion_module.errors import MotionModuleError, NotAMotionLoraError
+from motion_module.lora.weights import MotionLora, build_motion_lora
+from motion_module.weights_files import SUFFIXES, read_weights
 
 # Names that the host's own loader understands.
 _HOSTS_NAMES = ("lora_unet_", "lora_te", "diffusion_model.")

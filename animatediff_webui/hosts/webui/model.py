@@ -7,10 +7,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from animatediff_webui.core.windows import Window
-from motion_module import BetaSchedule, MotionModule, injected, motion_loras, unet_loras, video_group_norms
+from motion_module.group_norms import video_group_norms
+from motion_module.injection import injected
+from motion_module.lora.strengths import motion_loras
+from motion_module.lora.unets import unet_loras
+from motion_module.module import MotionModule
+from motion_module.schedules import BetaSchedule
 
 from .backends import Backend
-from .controlnet import framed_encoders
+from .controlnet.sparsectrl import framed_encoders
 from .loras import ActiveLora
 from .windows import WindowedCall
 
@@ -45,7 +50,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
 
 
 @contextmanager
-def framed(module: MotionModule, window: Window) -> Generator[None, None, None]:
-    """Inside, the temporal layers know which frames of the clip they see: ours, and ControlNet's."""
-    with module.frames(len(window.frames), window.frames), framed_encoders(len(window.frames)):
+def framed_layers(module: MotionModule, window: Window) -> Generator[None, None, None]:
+    """Inside, the temporal layers know which frames of the clip they see: ours and ControlNet's."""
+    with module.frames(len(window.frames), window.frames), framed_encoders(window):
         yield

@@ -6,18 +6,18 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch.utils.hooks import RemovableHandle
 
 from animatediff_webui.core.errors import UserError
-from motion_module import MotionModule, NotAMotionModuleError, load_motion_module
+from animatediff_webui.core.file_names import natural_key
+from motion_module.errors import NotAMotionModuleError
+from motion_module.loading import load_motion_module
+from motion_module.module import MotionModule
+from motion_module.weights_files import SUFFIXES
 
-SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
-_DIGITS = re.compile(r"(\d+)")
 # Infotexts of other versions put a hash behind the name.
 _HASH_BEHIND = re.compile(r"\s*\[[0-9a-fA-F]{6,}\]$")
 
@@ -122,46 +122,6 @@ class ModuleLibrary:
     def unload(self) -> None:
         """Free the module's memory."""
         self._loaded = None
-
-
-@contextmanager
-def on_device(
-    module: MotionModule, device: torch.device, *, layer_by_layer: bool = False, keep: bool = True
-) -> Generator[None, None, None]:
-    """Inside, the module runs on `device`: whole, or, for hosts that do so, only the layer that runs.
-
-    Afterwards it stays there if `keep`.
-    """
-    if not layer_by_layer:
-        module.to(device)
-        try:
-            yield
-        finally:
-            if not keep:
-                module.to("cpu")
-        return
-    module.to("cpu")
-    hooks: list[RemovableHandle] = []
-    try:
-        for layer in module.layers().values():
-            hooks.append(layer.register_forward_pre_hook(lambda layer, inputs: _moved(layer, device)))
-            hooks.append(layer.register_forward_hook(lambda layer, inputs, output: _moved(layer, "cpu")))
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        module.to("cpu")
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """For sorting: v2 before v10."""
-    parts = _DIGITS.split(name.lower())
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
-
-
-def _moved(layer: torch.nn.Module, device: torch.device | str) -> None:
-    """What a hook returns would replace inputs or outputs, so this returns nothing."""
-    layer.to(device)
 
 
 def _without_suffix(name: str) -> str:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from animatediff_webui.core.formats import FORMATS
 from animatediff_webui.core.plan import Plan
-from animatediff_webui.media import MediaError, WrittenFile
+from animatediff_webui.media.animation import WrittenFile
+from animatediff_webui.media.errors import MediaError
 from animatediff_webui.session import Session
 
 from .s3 import upload_later

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from animatediff_webui.core.plan import Plan
 from animatediff_webui.core.prompt_travel import PromptTrack
@@ -12,7 +11,6 @@ from animatediff_webui.core.prompt_travel import PromptTrack
 from .host_types import Styles, Texts
 from .loras import ActiveLora, LoraLibrary
 
-T = TypeVar("T")
 Style = Callable[[str], str]
 
 
@@ -95,30 +93,16 @@ def read_prompts(
     distinct, loras = library.take(positive.distinct(plan.prompt_track))
     negatives, _ = library.take(negative.distinct(plan.negative_prompt_track))
     keyframe_loras = _read_keyframe_loras(plan.prompt_track, library)
-    prompts = for_frames(distinct, plan.prompt_track)
+    prompts = plan.prompt_track.per_frame(distinct)
     # The host reads the tags of the first prompt, for all frames.
     prompts[0] += keyframe_loras.for_host
     return ClipPrompts(
         plan,
         tuple(prompts),
-        tuple(for_frames(negatives, plan.negative_prompt_track)),
+        tuple(plan.negative_prompt_track.per_frame(negatives)),
         {**loras, **keyframe_loras.travelling},
         keyframe_loras.notes,
     )
-
-
-def for_frames(values: Sequence[T], track: PromptTrack) -> list[T]:
-    """Of each frame, the value of the prompt on its left: so that of every prompt is there.
-
-    The host encodes one prompt per picture; each distinct one stands on its own keyframe at least.
-    """
-    return [values[blend.left] for blend in track.blends]
-
-
-def of_prompts(values: Sequence[T], track: PromptTrack) -> list[T]:
-    """Of each distinct prompt, the value of a frame that has it on its left: the inverse of `for_frames`."""
-    lefts = [blend.left for blend in track.blends]
-    return [values[lefts.index(prompt) if prompt in lefts else 0] for prompt in range(len(track.prompts))]
 
 
 @dataclass(frozen=True)

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modules import devices, shared
 
-from animatediff_webui.core.infotext import KEY, NOTE_KEY, format_value
+from animatediff_webui.core.infotext import KEY, format_value
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
-from animatediff_webui.session import Session
-from motion_module import MotionModule
+from animatediff_webui.core.sources import SourceInfo
+from animatediff_webui.media.naming import check_output
+from motion_module.module import MotionModule
 
+from .controlnet.units import ControlFrames, UnitFrames, check_keyframes, filled_units, find_units
 from .host_types import ImageRequest, Request, Texts, is_image_request
-from .motion_modules import ModuleLibrary
+from .masks import MASKS_ATTRIBUTE, init_with_masks
 from .patches import replaced, wrapped
+from .readable import readable_path
 from .settings import Settings
-from .start import MASKS_ATTRIBUTE, init_with_masks
+from .unsupported import NOT_HERE
+
+if TYPE_CHECKING:
+    from .motion_modules import ModuleLibrary
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source_frames` are the
-    pictures that img2img was given, where they are several: each is a frame.
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `sources` are what its
+    frames come from, such as several pictures that img2img was given: each is a frame.
     """
 
     parameters: Parameters
     settings: Settings
     module: MotionModule
     infotext: str
-    source_frames: int | None
+    sources: tuple[SourceInfo, ...]
+    units: tuple[UnitFrames, ...]
     plan: Plan
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
@@ -44,20 +53,30 @@ class Prepared:
             module=self.module.spec,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            source_frames=self.source_frames,
+            sources=self.sources,
         )
 
 
 def prepare(p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> Prepared:
     """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
-    refuse_unsupported(parameters, "the WebUI")
+    refuse_unsupported(parameters, "the WebUI", NOT_HERE)
     module = modules.load(parameters.model, devices.dtype_unet)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
-    source_frames = num_pictures if num_pictures > 1 else None
-    plan = build_plan(parameters, module=module.spec, source_frames=source_frames)
-    Session(plan, p.steps, seed=0).check_output(Path(p.outpath_samples))
-    return Prepared(parameters, settings, module, value, source_frames, plan)
+    units = tuple(find_units(p, lambda text: readable_path(p, text)))
+    sources = tuple(_source_infos(units, num_pictures))
+    plan = build_plan(parameters, module=module.spec, sources=sources)
+    check_keyframes(units, plan.num_frames)
+    check_output(Path(p.outpath_samples), parameters.output.request_id)
+    return Prepared(parameters, settings, module, value, sources, units, plan)
+
+
+def _source_infos(units: Sequence[UnitFrames], num_pictures: int) -> list[SourceInfo]:
+    """The folders that units follow, and several pictures in img2img: each of these is a frame."""
+    infos = [SourceInfo("a ControlNet unit's folder", unit.num_frames) for unit in units]
+    if num_pictures > 1:
+        infos.append(SourceInfo("img2img's pictures", num_pictures))
+    return infos
 
 
 @contextmanager
@@ -67,7 +86,8 @@ def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
     with ExitStack() as stack:
         for name, value in _clip_fields(p, prepared, num_frames).items():
             stack.enter_context(replaced(p, name, value))
-        if is_image_request(p) and prepared.source_frames is not None:
+        stack.enter_context(filled_units(p, prepared.units, ControlFrames(), num_frames))
+        if is_image_request(p) and len(p.init_images) > 1:
             _enter_pictures(stack, p, num_frames)
         yield
 

@@ -15,13 +15,13 @@ from typing import TypeAlias
 from modules import shared
 
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.core.infotext import NOTE_KEY
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.session import Session
-from motion_module import MotionModuleError
+from motion_module.errors import MotionModuleError
 
 from .api import AnimateDiffError
 from .backends import find_backend
-from .controlnet import AnimateDiffArgument, build_argument
+from .controlnet.argument import REFUSED, AnimateDiffArgument, build_argument
 from .host_types import PostprocessedImage, Request
 from .loras import LoraLibrary
 from .output import Clip, read_infotext, write_clip
@@ -146,7 +146,7 @@ class Run:
     def _refuse(self, error: Exception) -> None:
         if not isinstance(error, USER_ERRORS):
             logger.error("AnimateDiff: an error ends the request.", exc_info=error)
-        self._error, self.argument = error, None
+        self._error, self.argument = error, REFUSED
 
         def fail(*args: object, **kwargs: object) -> object:
             raise error

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from animatediff_webui.media import WrittenFile
+from animatediff_webui.media.animation import WrittenFile
 
 logger = logging.getLogger(__name__)
 

@@ -15,15 +15,18 @@ import torch
 from modules import sd_samplers_common, shared
 
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
-from animatediff_webui.core.infotext import NOTE_KEY
+from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.plan import Plan
-from animatediff_webui.session import SamplingStoppedError, Session
+from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.core.windows import Window
+from animatediff_webui.session import Session
 
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
+from .controlnet.hints import windowed_hints
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
-from .model import Animation, animated_model, framed
+from .model import Animation, animated_model, framed_layers
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
@@ -168,13 +171,23 @@ class ClipSampling:
     def _animate(self) -> None:
         """Animate the model that the host uses now, and no other."""
         self._model.close()
-        prepared, module = self.prepared, self.prepared.module
+        prepared, module, plan = self.prepared, self.prepared.module, self.plan
+        show_hints = self._model.enter_context(
+            windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
+        )
+
+        @contextmanager
+        def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
+            show_hints(window, num_groups)
+            with framed_layers(module, window):
+                yield
+
         call = WindowedCall(
-            num_frames=self.plan.num_frames,
-            windows=lambda: self.plan.windows(self._step()),
+            num_frames=plan.num_frames,
+            windows=lambda: plan.windows(self._step()),
             num_parts=lambda: num_parts(self.p.get_conds()[0]),
             before_window=self._before_window,
-            framed=lambda window: framed(module, window),
+            framed=framed,
         )
         schedule = prepared.settings.beta_schedule or module.spec.beta_schedule
         animation = Animation(module, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)

@@ -10,9 +10,8 @@ from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import FIELD_BY_NAME, Output, Parameters, parse_parameters
-from animatediff_webui.media import WriterOptions
-from animatediff_webui.media.options import BOUNDS, CHOICES
-from motion_module import BetaSchedule
+from animatediff_webui.media.options import BOUNDS, CHOICES, WriterOptions
+from motion_module.schedules import BetaSchedule
 
 PREFIX = "animatediff_"
 AUTOMATIC = "Automatic"

@@ -6,10 +6,8 @@ request's own object, and are replaced there for the time of one call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from copy import copy
-from typing import cast
 
 import numpy as np
 import torch
@@ -24,11 +22,6 @@ from animatediff_webui.core.plan import Plan
 from .host_types import ImageRequest, NoiseGenerator, Request, has_hires_fix, is_image_request
 from .patches import replaced
 
-MASKS_ATTRIBUTE = "animatediff_masks"
-"""Where the request of a whole folder keeps its masks."""
-_PER_FRAME = ("init_latent", "image_conditioning")
-_MASKS = ("mask", "nmask")
-_LISTS = ("overlay_images", "color_corrections")
 _LATENT_RESIZE = 3  # the resize mode that stretches latents instead of pictures
 
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -108,39 +101,6 @@ def blended_init(
 def _unchanged_outside(p: ImageRequest, init: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     """`changed` where inpainting may change the picture, `init` elsewhere: whole in every frame."""
     return changed if p.mask is None else init * (1 - p.nmask) + changed * p.nmask
-
-
-def init_with_masks(p: ImageRequest, masks: Sequence[Image.Image]) -> Callable[..., None]:
-    """What takes the place of `p.init` where every frame has a mask of its own: the host's, frame by frame.
-
-    "Only masked" would cut out another part of each frame, so the whole pictures are inpainted.
-    """
-
-    def init(all_prompts: Sequence[str], all_seeds: Sequence[int], all_subseeds: Sequence[int]) -> None:
-        frames: list[ImageRequest] = []
-        for number, picture in enumerate(p.init_images):
-            frame = copy(p)
-            frame.init_images, frame.batch_size, frame.inpaint_full_res = [picture], 1, False
-            frame.image_mask = masks[min(number, len(masks) - 1)]
-            frame.color_corrections = None
-            type(p).init(frame, all_prompts[number:], all_seeds[number:], all_subseeds[number:])
-            frames.append(frame)
-        _gather_frames(p, frames)
-
-    return init
-
-
-def _gather_frames(p: ImageRequest, frames: Sequence[ImageRequest]) -> None:
-    """What the host has made of each frame, as what it would have made of the whole batch."""
-    for name in _PER_FRAME:
-        setattr(p, name, torch.cat([getattr(frame, name) for frame in frames]))
-    for name in _MASKS:
-        setattr(p, name, torch.stack([getattr(frame, name) for frame in frames]))
-    for name in _LISTS:
-        lists = [cast("list[object] | None", getattr(frame, name, None)) for frame in frames]
-        whole = [each for values in lists for each in values or ()]
-        setattr(p, name, whole if lists[0] is not None else None)
-    p.sampler, p.mask_for_overlay = frames[0].sampler, getattr(frames[0], "mask_for_overlay", None)
 
 
 def _encoded_last_frame(p: ImageRequest, image: Image.Image) -> torch.Tensor:

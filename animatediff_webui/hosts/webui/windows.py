@@ -19,15 +19,15 @@ class WindowedCall:
     """What a call of the model needs to know of the clip that is being sampled.
 
     `windows` gives the windows of the current step, `num_parts` how many prompts `AND` joins; the model runs
-    inside `framed(window)`. `before_window` is called with the windows done and the number of all of them,
-    before each and after the last; it may raise.
+    inside `framed(window, num_groups)`, where a call has so many rows for each frame. `before_window` is
+    called with the windows done and the number of all of them, before each and after the last; it may raise.
     """
 
     num_frames: int
     windows: Callable[[], Sequence[Window]]
     num_parts: Callable[[], int]
     before_window: Callable[[int, int], None]
-    framed: Callable[[Window], AbstractContextManager[None]]
+    framed: Callable[[Window, int], AbstractContextManager[None]]
 
     def around(self, call: ModelCall) -> ModelCall:
         """`apply_model(x, t, cond)` over the windows of a step, each by a `call` of its own."""
@@ -38,7 +38,7 @@ class WindowedCall:
             def call_window(
                 rows: tuple[torch.Tensor, torch.Tensor, Mapping[str, object]], window: Window
             ) -> torch.Tensor:
-                with self.framed(window):
+                with self.framed(window, layout.num_groups):
                     return call(*rows, *args, **kwargs)
 
             layout = read_layout(len(x), self.num_frames, self.num_parts())

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+
+from animatediff_webui.core.moments import Moment
 
 from .folder import read_folder
 from .local import local_path
-from .source import FrameSource, Selection
+from .source import FrameSource, Selection, choose_frames
 from .still import read_pictures
 from .video import read_video
 
-__all__ = ["FrameSource", "Selection", "read_frames"]
+__all__ = ["FrameSource", "read_frames"]
 
 
-def read_frames(path: Path | str, *, start: int = 0, end: int | None = None, stride: int = 1) -> FrameSource:
-    """The frames `start` to `end` - 1 of a video, an animated GIF, WEBP, APNG or AVIF, or a folder of frames
-    in natural order; every `stride`th of them.
+def read_frames(
+    path: Path | str,
+    *,
+    start: Moment = 0,
+    end: Moment | None = None,
+    stride: int = 1,
+    fps: Fraction | None = None,
+) -> FrameSource:
+    """The frames from `start` up to `end`, without that one, of a video, an animated GIF, WEBP, APNG or AVIF,
+    or a folder of frames in natural order; every `stride`th of them. `start` and `end` are frames or times
+    such as "1.5s", which in a folder are counted by `fps`.
 
-    Only existing local files are opened, whatever the text looks like. What a file is, its contents say, not
-    its name. Raises UnreadableMediaError.
+    What lasts differently from frame to frame is read at a constant rate: see `timeline`. Only existing
+    local files are opened, whatever the text looks like. What a file is, its contents say, not its name.
+    Raises UserError.
     """
-    selection = Selection(start, end, stride)
+    selection = Selection(start, end, stride, fps)
     file = local_path(path)
-    if file.is_dir():
-        return read_folder(file, selection)
-    return read_pictures(file, selection) or read_video(file, selection)
+    stored = read_folder(file) if file.is_dir() else read_pictures(file) or read_video(file)
+    return choose_frames(stored, selection)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import struct
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-from animatediff_webui.core.image import MAX_PIXELS
-from animatediff_webui.media.errors import UnreadableMediaError
-from animatediff_webui.media.ffmpeg import LOCAL_ONLY, local_url
+from PIL import Image
 
-# Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
-DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
+from animatediff_webui.core.file_names import natural_key
+from animatediff_webui.core.image import MAX_PIXELS
+from animatediff_webui.media.errors import MediaError, UnreadableMediaError
+
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
 
 
@@ -42,21 +46,28 @@ def check_pixels(path: Path, size: tuple[int, int]) -> None:
         )
 
 
-def video_input(path: Path) -> list[str]:
-    """ffmpeg's input options for a file that may come from anywhere."""
-    return [*LOCAL_ONLY, "-format_whitelist", DEMUXERS, "-i", local_url(path)]
+@contextmanager
+def unreadable(path: Path) -> Generator[None, None, None]:
+    """What Pillow raises for damaged pictures, as one UnreadableMediaError."""
+    try:
+        with warnings.catch_warnings():  # sizes are checked by us, for all kinds of files alike
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except MediaError:
+        raise
+    # The plug-ins' own slips on damaged files are among these: IndexError, struct.error, RuntimeError.
+    except (
+        OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error,
+        Image.DecompressionBombError,
+    ) as error:  # fmt: skip
+        raise UnreadableMediaError(f"{path} is a damaged picture ({error}): save it again.") from error
 
 
 def natural_order(folder: Path) -> list[Path]:
     """The pictures of a folder, numbers compared as numbers: 2.png comes before 10.png."""
-    return sorted((file for file in folder.iterdir() if _is_picture(file)), key=_natural)
+    pictures = filter(_is_picture, folder.iterdir())
+    return sorted(pictures, key=lambda file: natural_key(file.name))
 
 
 def _is_picture(file: Path) -> bool:
     return file.suffix.lower() in _PICTURES and not file.name.startswith(".") and file.is_file()
-
-
-def _natural(file: Path) -> tuple[list[tuple[int, str]], str]:
-    """Digits by value, the rest by letters; names that are then equal (1.png, 01.png) by spelling."""
-    parts = re.split(r"([0-9]+)", file.name.casefold())
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], file.name

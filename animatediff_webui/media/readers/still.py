@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from animatediff_webui.media.errors import MediaError, UnreadableMediaError
+from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
-from animatediff_webui.media.timing import plausible_rate
 
 from .durations import read_durations
-from .local import check_pixels
-from .source import FrameSource, Selection
+from .local import check_pixels, unreadable
+from .source import StoredFrames
+from .timeline import Timeline, build_timeline
 
 _FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 _TICKS = {"GIF": Fraction(1, 100), "PNG": Fraction(1, 10**6)}
 _MILLISECOND = Fraction(1, 1000)
 # What browsers do with frames that have no duration.
 _DEFAULT_DURATION = Fraction(1, 10)
-
-
-@contextmanager
-def unreadable(path: Path) -> Generator[None, None, None]:
-    """What Pillow raises for damaged pictures, as one UnreadableMediaError."""
-    try:
-        with warnings.catch_warnings():  # sizes are checked by us, for all kinds of files alike
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
-    except MediaError:
-        raise
-    # The plug-ins' own slips on damaged files are among these: IndexError, struct.error, RuntimeError.
-    except (
-        OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error,
-        Image.DecompressionBombError,
-    ) as error:  # fmt: skip
-        raise UnreadableMediaError(f"{path} is a damaged picture ({error}): save it again.") from error
 
 
 @contextmanager
@@ -59,7 +41,7 @@ def opened(path: Path) -> Generator[Image.Image | None, None, None]:
                 yield image
 
 
-def read_pictures(path: Path, selection: Selection) -> FrameSource | None:
+def read_pictures(path: Path) -> StoredFrames | None:
     """The frames of an animated picture, or None where `path` is something else."""
     with opened(path) as image:
         if image is None:
@@ -68,24 +50,22 @@ def read_pictures(path: Path, selection: Selection) -> FrameSource | None:
         size, tick = image.size, _TICKS.get(str(image.format), _MILLISECOND)
         first = _first_frame(image)
         stored = read_durations(path, str(image.format)) or _decoded_durations(image)
-    every = [duration or _DEFAULT_DURATION for duration in stored]
-    indices = selection.of(len(every), path)
-    spans = [every[index : min(index + indices.step, indices.stop)] for index in indices]
+    durations = [duration or _DEFAULT_DURATION for duration in stored]
 
-    def frames() -> Iterator[Image.Image]:
-        return _frames(path, [first + index for index in indices])
+    def read(places: Iterable[int]) -> Iterator[Image.Image]:
+        return _frames(path, (first + place for place in places))
 
-    return FrameSource(
-        path=path,
-        fps=plausible_rate(len(every), sum(every, Fraction(0)), tick) / selection.stride,
-        size=size,
-        durations=tuple(sum(span, Fraction(0)) for span in spans),
-        frames=frames,
-        count=lambda: len(indices),
+    return StoredFrames(
+        path, size, len(durations), _timeline(durations, tick), read, is_still=len(durations) == 1
     )
 
 
-def _frames(path: Path, indices: list[int]) -> Iterator[Image.Image]:
+def _timeline(durations: Sequence[Fraction], tick: Fraction) -> Timeline:
+    ends = [round(end / tick) for end in accumulate(durations)]
+    return build_timeline([0, *ends[:-1]], ends[-1], tick)
+
+
+def _frames(path: Path, indices: Iterable[int]) -> Iterator[Image.Image]:
     with opened(path) as image:
         if image is None:
             raise UnreadableMediaError(f"{path} is no longer the picture it was: do not change it meanwhile.")

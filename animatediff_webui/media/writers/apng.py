@@ -19,8 +19,7 @@ from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.infotext import png_text
 from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.media.timing import spread_durations
-
-from .contract import Animation
+from animatediff_webui.media.writers import Animation
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_UINT16 = 2**16 - 1

@@ -9,8 +9,8 @@ from animatediff_webui.media.infotext import exif_comment
 from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.media.pillow_avif import avif_available
 from animatediff_webui.media.timing import spread_durations
+from animatediff_webui.media.writers import Animation
 
-from .contract import Animation
 from .lazy import as_one_image
 
 

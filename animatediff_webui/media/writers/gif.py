@@ -18,8 +18,7 @@ from animatediff_webui.media.options import GifDither, WriterOptions
 from animatediff_webui.media.store import FrameSelection
 from animatediff_webui.media.temporary import completed
 from animatediff_webui.media.timing import gif_delays
-
-from .contract import Animation
+from animatediff_webui.media.writers import Animation
 
 _log = logging.getLogger(__name__)
 

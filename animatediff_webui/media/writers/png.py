@@ -6,8 +6,7 @@ from pathlib import Path
 
 from animatediff_webui.media.infotext import png_text
 from animatediff_webui.media.options import WriterOptions
-
-from .contract import Animation
+from animatediff_webui.media.writers import Animation
 
 
 def write(animation: Animation, path: Path, options: WriterOptions) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from animatediff_webui.media.options import WriterOptions
-
-from .contract import Animation
+from animatediff_webui.media.writers import Animation
 
 
 def write(animation: Animation, path: Path, options: WriterOptions) -> None:

@@ -10,8 +10,8 @@ from animatediff_webui.media.errors import MediaError, MissingPackageError
 from animatediff_webui.media.infotext import exif_comment
 from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.media.timing import spread_durations
+from animatediff_webui.media.writers import Animation
 
-from .contract import Animation
 from .lazy import as_one_image
 
 _MAX_DURATION_MS = 2**24 - 1

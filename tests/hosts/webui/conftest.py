@@ -24,7 +24,9 @@ NAMES = (
     "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images", "extensions",
     "script_callbacks",
 )  # fmt: skip
-ADAPTER = ("run", "api", "batch", "extension", "output", "controlnet", "sampling", "request", "backends")
+ADAPTER = (
+    "run", "api", "batch", "extension", "output", "controlnet.argument", "sampling", "request", "backends",
+)  # fmt: skip
 UNET = LdmConfig(channel_mult=(1, 1, 1, 1), context_dim=24)
 TOKENS = 4
 """A chunk of tokens; a prompt has one for every six words."""
@@ -38,7 +40,7 @@ def host():
     try:
         found = {name: importlib.import_module(f"modules.{name}") for name in NAMES}
         package = "animatediff_webui.hosts.webui"
-        found |= {name: importlib.import_module(f"{package}.{name}") for name in ADAPTER}
+        found |= {name.split(".")[-1]: importlib.import_module(f"{package}.{name}") for name in ADAPTER}
         yield SimpleNamespace(**found)
     finally:
         sys.path.remove(str(FAKE_HOST))
@@ -103,13 +105,37 @@ def write_module(path, spec, seed=3):
     write_motion_module(module, path)
 
 
-def load_door(host):
-    """The extension's script, executed as the host does it; returns its module."""
-    host.scripts.current_basedir = str(ROOT)
-    spec = importlib.util.spec_from_file_location("animatediff.py", ROOT / "scripts" / "animatediff.py")
-    door = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(door)
-    return door
+def load_scripts(host, names="*.py"):
+    """The extension's scripts, executed as the host does it, by path and in the order of their names.
+
+    Returns the modules, by file name, and registers nothing: the host takes `Script` classes out of them.
+    """
+    before, loaded = sys.path, {}
+    for path in sorted((ROOT / "scripts").glob(names)):
+        sys.path = [str(ROOT), *(place for place in before if place not in ("", str(ROOT)))]
+        host.scripts.current_basedir = str(ROOT)
+        try:
+            spec = importlib.util.spec_from_file_location(path.name, path)
+            loaded[path.name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded[path.name])
+        finally:
+            sys.path, host.scripts.current_basedir = before, ""
+    return loaded
+
+
+def registered_scripts(host, modules):
+    """The classes that the host makes scripts of."""
+    classes = [
+        each for module in modules.values() for each in vars(module).values() if isinstance(each, type)
+    ]
+    return [each for each in classes if issubclass(each, host.scripts.Script)]
+
+
+def unload_scripts(host):
+    """As "Reload UI" begins: extensions undo what they did, and all callbacks are forgotten."""
+    for callback in reversed(host.script_callbacks.callbacks.get("script_unloaded", [])):
+        callback()
+    host.script_callbacks.callbacks.clear()
 
 
 class WebUI:
@@ -123,12 +149,14 @@ class WebUI:
         host.paths.models_path = str(folder / "models")
         self.loras = folder / "models" / "Lora"
         self.loras.mkdir(parents=True)
-        door = load_door(host)
-        self.extension = door.extension
+        modules = load_scripts(host)
+        self.extension = modules["animatediff.py"].extension
         self.extension.folder = folder  # which holds no motion modules
-        script = door.AnimateDiffScript()
+        (script_class,) = registered_scripts(host, modules)
+        script = script_class()
         script.args_from, script.args_to = 1, 41  # in front is the number of the script chosen in the list
-        self.runner = host.scripts.ScriptRunner([script])
+        self.runner = host.scripts.ScriptRunner()
+        self.runner.alwayson_scripts = [script]
         host.scripts.scripts_img2img = self.runner
 
     def request(self, values=None, *, is_img2img=False, **fields):
@@ -162,9 +190,7 @@ def webui(host, tmp_path, module_folder, monkeypatch):
     host.extra_networks.activated.clear()
     host.hashes.calculated.clear()
     yield WebUI(host, tmp_path, module_folder)
-    for callback in host.script_callbacks.callbacks.pop("script_unloaded"):
-        callback()
-    host.script_callbacks.callbacks.clear()
+    unload_scripts(host)
     host.shared.opts.data.clear()
     host.shared.opts.data.update(options)
     host.shared.prompt_styles.styles.clear()

@@ -1,89 +1,108 @@
-"""The stand-in against a real WebUI: `SD_WEBUI_DIR=/path/to/webui python3 tests tests/webui`."""
+"""What we take for granted of the hosts, and our stand-in for them, against recordings of the real ones.
+
+With `SD_WEBUI_DIR=/path/to/webui`, that one as it is now is held against the same.
+"""
 
 from __future__ import annotations
 
-import ast
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-FAKE = Path(__file__).parent / "fake_host" / "modules"
-REAL = os.environ.get("SD_WEBUI_DIR", "")
-pytestmark = pytest.mark.skipif(not REAL, reason="SD_WEBUI_DIR names no WebUI")
-# What only the stand-in has, or what it simplifies on purpose.
-OWN = {
-    "shared.py": None,  # the real one is made of several files
-    "sd_samplers_common.py": {"Sampler.__init__", "Sampler._run"},
-    "processing.py": {
-        "scripts_image", "scripts_image.__init__", "overlaid", "create_infotext",
-        "StableDiffusionProcessing.__init__", "StableDiffusionProcessingTxt2Img.__init__",
-        "StableDiffusionProcessingImg2Img.__init__",
-    },
-    "img2img.py": {"process_batch"},  # called by position; the names have changed
-    "scripts.py": {"ScriptRunner.__init__", "ScriptRunner._call"},
-    "extra_networks.py": set(),
-    "prompt_parser.py": {"_at", "_stacked"},
-    "sd_samplers_cfg_denoiser.py": {"_cat", "_rows", "_cond_dict", "CFGDenoiser.inner_model"},
+from tests.fingerprints.host_names import CALLS, PLACES, STAND_IN, TYPINGS, callbacks
+from tests.fingerprints.python_names import ATTRIBUTE, calls_in_function
+from tests.fingerprints.record_hosts import FOLDER, ORDER, fingerprint, read_fingerprint
+
+AUTOMATIC1111 = ("1.6.1", "1.8.0", "1.10.1")
+LIVE = os.environ.get("SD_WEBUI_DIR", "")
+HOSTS = (*AUTOMATIC1111, *([LIVE] if LIVE else []))
+PLACE_NAMES = [place.name for place in PLACES]
+# What the stand-in alone has: for tests to look at, or because the real ones have it from elsewhere.
+STAND_INS_OWN = {
+    ("extra_networks", "activated"), ("hashes", "calculated"), ("script_callbacks", "callbacks"),
+    ("ui_tempdir", "registered"), ("scripts.ScriptRunner", "reported"),
+    ("sd_samplers_cfg_denoiser.CFGDenoiser", "alphas"), ("sd_samplers_common.Sampler", "started_from"),
 }  # fmt: skip
-# Calls of one generation whose order the adapter relies on.
-ORDER = (
-    "setup_prompts", "process", "init", "ImageRNG", "before_process_batch", "parse_extra_network_prompts",
-    "activate", "process_batch", "setup_conds", "apply_alpha_schedule_override", "sample",
-    "postprocess_image", "postprocess_image_after_composite", "postprocess",
-)  # fmt: skip
+OUR_CALLBACKS = {"controlnet_argument"}
+"""Methods of our script that our own code calls."""
 
 
-def functions(path):
-    """Qualified name -> argument names of everything a file defines."""
-    found = {}
-    for node in ast.parse(path.read_text("utf-8")).body:
-        members = node.body if isinstance(node, ast.ClassDef) else [node]
-        prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
-        for each in members:
-            if isinstance(each, ast.FunctionDef):
-                found[prefix + each.name] = [argument.arg for argument in each.args.args]
-    return found
+@cache
+def recorded(host):
+    return fingerprint(Path(host)) if host == LIVE else read_fingerprint(host)
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in FAKE.glob("[!_]*.py")))
-def test_stand_in_has_the_hosts_signatures(name):
-    own = OWN.get(name, set())
-    if own is None:
-        pytest.skip("made of several files in the host")
-    real = functions(Path(REAL) / "modules" / name)
-    for function, arguments in functions(FAKE / name).items():
-        if function not in own:
-            # A newer host may have more arguments behind those that are known.
-            expected = real.get(function)
-            assert expected is not None or _is_newer(function), f"{name}: the host has no {function}"
-            shorter = min(len(arguments), len(expected or arguments))
-            assert (expected or arguments)[:shorter] == arguments[:shorter], f"{name}: {function}"
+def names(parameters):
+    """Parameters that can be given by position, by name; `/` for those that only can be given so."""
+    positional = [each for each in parameters if not each.startswith("*")]
+    return ["/" if each.endswith("/") else each.rstrip("=") for each in positional]
 
 
-def _is_newer(function):
-    """What hosts before 1.8 or 1.9 lack; the adapter asks whether it is there."""
-    return function.split(".")[-1] in {
-        "apply_alpha_schedule_override", "read", "postprocess_image_after_composite"
-    }  # fmt: skip
+def differs(ours, theirs):
+    """Whether calling `theirs` by the parameters of `ours` fails; theirs may have more, at the end."""
+    if ATTRIBUTE in (ours, theirs):
+        return ours != theirs
+    if any(each.startswith("*") and each != "*, name=" for each in theirs):
+        theirs = [*names(theirs), *names(ours)[len(names(theirs)) :]]
+    pairs = zip(names(ours), names(theirs), strict=False)
+    return len(names(ours)) > len(names(theirs)) or any(a not in (b, "/") for a, b in pairs)
 
 
-def calls(path):
-    tree = ast.parse(path.read_text("utf-8"))
-    inner = next(
-        node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.name == "process_images_inner"
-    )
-    found = [
-        (node.lineno, node.col_offset, node.func.attr)
-        for node in ast.walk(inner)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ORDER
-    ]
-    return list(dict.fromkeys(name for _, _, name in sorted(found)))
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("place", PLACES, ids=PLACE_NAMES)
+def test_host_has_what_the_adapter_takes_for_granted(host, place):
+    there = recorded(host).get(place.name, {})
+    for name, ours in place.needed().items():
+        assert name in there, f"{host} has no {place.name}.{name}, or was recorded before it was needed"
+        is_typed_by_us = ours == ATTRIBUTE or there[name] == ATTRIBUTE
+        assert is_typed_by_us or not differs(ours, there[name]), f"{host}: {place.name}.{name}{there[name]}"
 
 
-def test_stand_in_calls_in_the_hosts_order():
-    real, fake = (calls(path) for path in (Path(REAL) / "modules" / "processing.py", FAKE / "processing.py"))
-    assert [name for name in fake if name in real] == real
-    assert fake == list(ORDER)
+@pytest.mark.parametrize("place", PLACES, ids=PLACE_NAMES)
+def test_what_the_adapter_asks_for_is_in_some_host(place):
+    for name in place.also:
+        assert any(name in recorded(host).get(place.name, {}) for host in HOSTS), f"{place.name}.{name}"
+
+
+@pytest.mark.parametrize("place", PLACES, ids=PLACE_NAMES)
+def test_stand_in_has_nothing_that_no_host_has(place):
+    real = [recorded(path.stem) for path in FOLDER.glob("*.json")]
+    for name, ours in place.imitated().items():
+        if (place.name, name) in STAND_INS_OWN:
+            continue
+        theirs = [host[place.name][name] for host in real if name in host.get(place.name, {})]
+        assert theirs, f"no host has {place.name}.{name}"
+        assert not all(differs(ours, each) for each in theirs), f"{place.name}.{name}{ours}: {theirs}"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_script_takes_what_the_host_calls_it_with(host):
+    there = recorded(host)["scripts.Script"]
+    for name, ours in callbacks().items():
+        if name in there:  # hosts before 1.9 call fewer
+            positional = names(there[name])
+            assert names(ours)[: len(positional)] == positional, f"{host}: {name}{there[name]}"
+    assert callbacks().keys() - OUR_CALLBACKS <= recorded(AUTOMATIC1111[-1])["scripts.Script"].keys()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_stand_in_calls_in_the_hosts_order(host):
+    calls = calls_in_function(STAND_IN / "processing.py", "process_images_inner")
+    ours = [name for name in calls if name in CALLS]
+    theirs = recorded(host)[ORDER]["process_images_inner"]
+    assert [name for name in ours if name in theirs] == theirs
+    assert ours == list(CALLS)
+
+
+def test_every_module_that_the_types_know_is_in_the_table():
+    typed = {str(path.relative_to(TYPINGS).with_suffix(".py")) for path in TYPINGS.rglob("[!_]*.pyi")}
+    assert typed <= {place.file.removeprefix("modules/") for place in PLACES}
+
+
+@pytest.mark.skipif(not LIVE, reason="SD_WEBUI_DIR names no WebUI")
+def test_recordings_are_of_these_sources():
+    """For the release of that number, if it is one that is recorded."""
+    same = [host for host in AUTOMATIC1111 if recorded(host) == recorded(LIVE)]
+    assert same or not any(host in LIVE for host in AUTOMATIC1111)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from animatediff_webui.core.windows import Window
+from animatediff_webui.hosts.webui.controlnet import sparsectrl
+from animatediff_webui.hosts.webui.placement import on_device
 from motion_module import MotionModule, MotionModuleError, MotionModuleSpec
 
 ROOT = Path(__file__).parents[3]
@@ -54,8 +57,7 @@ def test_module_can_be_moved_and_removed(webui):
     assert modules.loaded is None
 
 
-def test_layers_are_moved_one_by_one_where_the_host_does_so(host):
-    on_device = sys.modules[host.extension.ModuleLibrary.__module__].on_device
+def test_layers_are_moved_one_by_one_where_the_host_does_so():
     module = MotionModule(MotionModuleSpec(widths=(32, 32, 32, 32)))
     moves = []
     for layer in module.layers().values():
@@ -69,16 +71,16 @@ def test_layers_are_moved_one_by_one_where_the_host_does_so(host):
 
 def test_controlnet_learns_of_a_run_and_of_none(webui):
     p = webui.request({"video_length": 8})
-    argument = webui.host.controlnet.find_run(p)
+    argument = webui.host.argument.find_run(p)
     assert (argument.enable, argument.video_length, argument.batch_size) == (True, 8, 4)
     assert argument.closed_loop == "R-P"
     argument.is_i2i_batch = True
-    assert webui.host.controlnet.find_run(webui.request([False])) is None
-    assert webui.host.controlnet.find_run(webui.request({"fps": 0})) is None
+    assert webui.host.argument.find_run(webui.request([False])) is None
+    assert webui.host.argument.find_run(webui.request({"fps": 0})) is None
 
 
 def test_controlnets_embeddings_are_blended_between_its_keyframes(host):
-    scheduler = host.controlnet.PromptScheduler()
+    scheduler = host.argument.PromptScheduler()
     scheduler.prompt_map = {0: "", 4: ""}
     rows = torch.zeros(6, 2, 3)
     rows[0], rows[4] = 1.0, 3.0
@@ -88,12 +90,13 @@ def test_controlnets_embeddings_are_blended_between_its_keyframes(host):
     assert blended[2].mean() == pytest.approx(2.0)
 
 
-def test_sparsectrl_layers_load_by_their_names_and_know_the_frames(host):
-    door = host.controlnet
-    wrapper = door.MotionWrapper("", "", door.MotionModuleType.SparseCtrl)
+def test_sparsectrl_layers_load_by_their_names_and_know_the_frames():
+    wrapper = sparsectrl.MotionWrapper("", "", sparsectrl.MotionModuleType.SparseCtrl)
     wrapper.load_state_dict(wrapper.state_dict(), strict=True)
     layer = wrapper.down_blocks[0].motion_modules[1]
-    with door.framed_encoders(2):
+    del wrapper  # as ControlNet does, which keeps its layers alone
+    gc.collect()
+    with sparsectrl.framed_encoders(Window((3, 4), (1.0, 1.0))):
         assert layer(torch.zeros(4, 320, 2, 2)).shape == (4, 320, 2, 2)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import nn
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.webui.host_types import ModelCall
-from motion_module import BetaSchedule, MotionModule
 
 from . import ldm
+
+if TYPE_CHECKING:
+    from motion_module.module import MotionModule
+    from motion_module.schedules import BetaSchedule
 
 
 class Backend(Protocol):

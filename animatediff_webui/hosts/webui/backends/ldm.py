@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from modules import devices, sd_models, sd_unet, shared
@@ -13,9 +13,12 @@ from torch import nn
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.webui.host_types import ModelCall, SdModel
-from animatediff_webui.hosts.webui.motion_modules import on_device
 from animatediff_webui.hosts.webui.patches import replaced, wrapped
-from motion_module import BetaSchedule, MotionModule, alphas_cumprod
+from animatediff_webui.hosts.webui.placement import on_device
+from motion_module.schedules import BetaSchedule, alphas_cumprod
+
+if TYPE_CHECKING:
+    from motion_module.module import MotionModule
 
 # SD1.x keeps these beside alphas_cumprod, and some samplers read them.
 _SQUARE_ROOTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -12,10 +12,12 @@ import gradio as gr
 from gradio.components import Component
 
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters
+from animatediff_webui.core.parameters import FIELDS, Field, Kind, Parameters
 from animatediff_webui.hosts.webui.patches import empty_at_zero
-from animatediff_webui.media import MediaError, read_infotext
-from motion_module import MotionModule
+from animatediff_webui.hosts.webui.unsupported import NOT_HERE
+from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.readers.infotext import read_infotext
+from motion_module.module import MotionModule
 
 from .checkpoints import chosen_base_model
 from .compatibility import image, row, unsaved, uploaded_path, with_script
@@ -168,7 +170,7 @@ class _Accordion:
     # Files
 
     def _build_upload(self) -> None:
-        if "video_source" in NOT_YET:
+        if "video_source" in NOT_HERE:
             return
         button = unsaved(gr.UploadButton("Upload", file_types=["video", "image"], elem_id=self._id("upload")))
         button.upload(_path_text, inputs=[button], outputs=[self.components["video_source"]])

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from animatediff_webui.media import FrameSource, read_frames, reserved_stem, write_animation
+from animatediff_webui.media.animation import write_animation
+from animatediff_webui.media.naming import reserved_stem
+from animatediff_webui.media.readers import FrameSource, read_frames
 
 FORMATS = ("WEBP",)
 

@@ -10,7 +10,8 @@ from PIL import Image, UnidentifiedImageError
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.fields import Value
-from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind
+from animatediff_webui.core.parameters import FIELDS, Field, Kind
+from animatediff_webui.hosts.webui.unsupported import NOT_HERE
 
 from .widgets import IMG2IMG_ONLY
 
@@ -54,7 +55,7 @@ class Axis:
         return self.field.read_text(str(value)) if isinstance(value, str) else self.field.read(value)
 
 
-def build_axes(not_yet: Iterable[str] = NOT_YET) -> tuple[Axis, ...]:
+def build_axes(not_yet: Iterable[str] = NOT_HERE) -> tuple[Axis, ...]:
     """An axis for every parameter that this host does not refuse; `enable` is every axis's premise."""
     refused = {"enable", *not_yet}
     return tuple(Axis(field) for field in FIELDS if field.name not in refused)

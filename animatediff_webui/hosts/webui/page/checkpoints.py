@@ -7,7 +7,9 @@ from pathlib import Path
 from modules import sd_models, shared
 from torch import nn
 
-from motion_module import BaseModel, MotionModuleError, detect_base_model
+from motion_module.errors import MotionModuleError
+from motion_module.spec import BaseModel
+from motion_module.unets import detect_base_model
 
 from .module_info import checkpoint_base_model
 

@@ -8,7 +8,8 @@ from enum import Enum
 from typing import cast
 
 from animatediff_webui.core.fields import Value
-from animatediff_webui.core.parameters import FIELDS, NOT_YET, Field, Kind, Parameters, to_api
+from animatediff_webui.core.parameters import FIELDS, Field, Kind, Parameters, to_api
+from animatediff_webui.hosts.webui.unsupported import NOT_HERE
 
 PREFIX = "animatediff"
 """Every element's id starts with it, and so do the script's and the style sheet's names."""
@@ -107,14 +108,22 @@ LAYOUT: tuple[Group, ...] = (
         ),
     ),
     Group("Playing and file names", (("reverse", "request_id"), ("interp", "interp_x"))),
-    Group("Video source", (("video_source",), ("video_path", "mask_path"))),
+    Group(
+        "Video source",
+        (
+            ("video_source",),
+            ("video_path", "mask_path"),
+            ("video_start", "video_end", "video_stride"),
+            ("audio",),
+        ),
+    ),
 )
 IMG2IMG_ONLY = frozenset(name for group in LAYOUT if group.img2img_only for name in group.names)
 """Parameters that mean nothing in txt2img."""
 
 
 def build_widgets(
-    modules: Iterable[str] = (), defaults: Parameters | None = None, not_yet: Iterable[str] = NOT_YET
+    modules: Iterable[str] = (), defaults: Parameters | None = None, not_yet: Iterable[str] = NOT_HERE
 ) -> tuple[Widget, ...]:
     """One widget for each row of the parameter table, in its order.
 
@@ -187,5 +196,6 @@ _WIDGET_KINDS = {
     Kind.CHOICES: WidgetKind.MULTISELECT,
     Kind.TEXT: WidgetKind.TEXTBOX,
     Kind.PATH: WidgetKind.TEXTBOX,
+    Kind.MOMENT: WidgetKind.TEXTBOX,
     Kind.IMAGE: WidgetKind.IMAGE,
 }

@@ -14,7 +14,7 @@ from animatediff_webui.core.plan import DEFAULT_FPS
 from animatediff_webui.hosts.webui.answer import VIDEO_ATTRIBUTE
 from animatediff_webui.hosts.webui.arguments import is_enabled, with_value
 from animatediff_webui.hosts.webui.host_types import GridCells, Request
-from animatediff_webui.media import MediaError
+from animatediff_webui.media.errors import MediaError
 
 from .animated_grid import Cell, write_grid
 from .axes import LABEL, Axis, build_axes

@@ -1,5 +1,6 @@
-from animatediff_webui.core.parameters import FIELDS, NOT_YET, Kind, Parameters, parse_parameters, to_api
+from animatediff_webui.core.parameters import FIELDS, Kind, Parameters, parse_parameters, to_api
 from animatediff_webui.hosts.webui.page.widgets import LAYOUT, WidgetKind, build_widgets
+from animatediff_webui.hosts.webui.unsupported import NOT_HERE
 
 
 def test_widgets_are_one_for_each_field_in_table_order():
@@ -44,7 +45,7 @@ def test_choices_are_texts_that_parse_back():
 
 def test_widgets_of_refused_fields_cannot_be_changed():
     for widget in build_widgets():
-        assert widget.interactive == (widget.name not in NOT_YET)
+        assert widget.interactive == (widget.name not in NOT_HERE)
 
 
 def test_widgets_keep_their_fields_bounds():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from modules import extra_networks, prompt_parser, rng, sd_models, sd_samplers, shared
+from modules import extra_networks, prompt_parser, rng, scripts, sd_models, sd_samplers, shared
 from modules.sd_samplers_common import decode_first_stage, images_tensor_to_samples
 from modules.shared import opts, state
 
@@ -19,7 +19,7 @@ class StableDiffusionProcessing:
     cached_uc = [None, None]  # noqa: RUF012 (as the host has it)
     cached_c = [None, None]  # noqa: RUF012
 
-    def __init__(self, sd_model=None, **fields):
+    def __init__(self, *, sd_model=None, **fields):
         defaults = {
             "outpath_samples": None, "prompt": "", "negative_prompt": "", "styles": [], "seed": 1,
             "subseed": -1, "subseed_strength": 0, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1,
@@ -116,7 +116,7 @@ def fix_seed(p):
     p.seed = random.randrange(2**32) if p.seed == -1 else p.seed
 
 
-def overlaid(image, overlay):
+def _overlaid(image, overlay):
     image = image.copy()
     image.paste(overlay, mask=overlay.getchannel("A"))
     return image
@@ -184,13 +184,13 @@ def process_images_inner(p):
             for i, x_sample in enumerate(((x_samples_ddim + 1) / 2).clamp(0, 1)):
                 image = Image.fromarray((255 * x_sample.permute(1, 2, 0).numpy()).astype(np.uint8))
                 if p.scripts is not None:
-                    pp = scripts_image(image)
+                    pp = scripts.PostprocessImageArgs(image)
                     p.scripts.postprocess_image(p, pp)
                     image = pp.image
                 if p.overlay_images is not None:
-                    image = overlaid(image, p.overlay_images[i])
+                    image = _overlaid(image, p.overlay_images[i])
                 if p.scripts is not None:
-                    pp = scripts_image(image)
+                    pp = scripts.PostprocessImageArgs(image)
                     p.scripts.postprocess_image_after_composite(p, pp)
                     image = pp.image
                 text = create_infotext(p, p.prompts, p.seeds, p.subseeds, position_in_batch=i)
@@ -211,13 +211,8 @@ def process_images_inner(p):
     return res
 
 
-class scripts_image:
-    def __init__(self, image):
-        self.image = image
-
-
 class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
-    def __init__(self, enable_hr=False, hr_prompt="", hr_negative_prompt="", **fields):
+    def __init__(self, *, enable_hr=False, hr_prompt="", hr_negative_prompt="", **fields):
         super().__init__(**fields)
         self.enable_hr, self.hr_prompt, self.hr_negative_prompt = enable_hr, hr_prompt, hr_negative_prompt
         self.hr_c = self.hr_uc = None
@@ -304,7 +299,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
 
 
 class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
-    def __init__(self, init_images=None, resize_mode=0, mask=None, **fields):
+    def __init__(self, *, init_images=None, resize_mode=0, mask=None, **fields):
         super().__init__(**fields)
         self.init_images, self.resize_mode, self.image_mask = init_images, resize_mode, mask
         self.mask = self.nmask = self.init_latent = self.image_conditioning = None

@@ -5,6 +5,11 @@ current_basedir = ""
 scripts_data = []
 
 
+class PostprocessImageArgs:
+    def __init__(self, image):
+        self.image = image
+
+
 class Script:
     args_from = args_to = None
     infotext_fields = None
@@ -19,8 +24,8 @@ class Script:
 class ScriptRunner:
     """Calls scripts in turn; what they raise is reported and goes no further."""
 
-    def __init__(self, scripts):
-        self.alwayson_scripts, self.reported = scripts, []
+    def __init__(self):
+        self.alwayson_scripts, self.reported = [], []
 
     def _call(self, method, p, *args, **kwargs):
         for script in self.alwayson_scripts:

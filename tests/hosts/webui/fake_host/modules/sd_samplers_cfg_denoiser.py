@@ -29,7 +29,7 @@ class CFGDenoiser(torch.nn.Module):
         self.mask = self.nmask = self.init_latent = None
         self.alphas = shared.sd_model.alphas_cumprod
 
-    def inner_model(self, x, sigma, cond):
+    def _apply_model(self, x, sigma, cond):
         return shared.sd_model.apply_model(x, sigma, cond=cond)
 
     def update_inner_model(self):
@@ -68,7 +68,7 @@ class CFGDenoiser(torch.nn.Module):
         for a, b, rows, start in parts:
             # A whole call gets the whole image conditioning, even where the latents lack the uncond part.
             image_rows = image_cond_in if (a, b) == (0, len(x_in)) else image_cond_in[a:b]
-            x_out[a:b] = self.inner_model(
+            x_out[a:b] = self._apply_model(
                 x_in[a:b], sigma_in[a:b], _cond_dict(_rows(rows, start, start + b - a), image_rows)
             )
         if skip_uncond:

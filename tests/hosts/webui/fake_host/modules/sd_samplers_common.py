@@ -45,6 +45,7 @@ class Sampler:
             return self.last_latent
 
     def sample(self, p, x, conditioning, unconditional_conditioning, steps=None, image_conditioning=None):
+        self.last_latent = x
         return self._run(p, x, conditioning, unconditional_conditioning, p.steps, image_conditioning)
 
     def sample_img2img(

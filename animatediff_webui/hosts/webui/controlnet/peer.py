@@ -1,0 +1,120 @@
+"""sd-webui-controlnet itself, as types and as it is found in a request.
+
+Read from the sources of its release 1.1.455; found by what a script has, never by its name.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from enum import Enum
+from typing import Any, Protocol, TypeGuard
+
+import torch
+
+from animatediff_webui.hosts.webui.host_types import Request, Script
+
+
+class Unit(Protocol):
+    """A ControlNetUnit: what one network is given.
+
+    `image` is the unit's own picture, or several with their masks. `batch_images` names a folder in its first
+    line, and in others `mask:FOLDER` and `keyframe:0,6,12`; `animatediff_batch` lets ControlNet read it.
+    """
+
+    enabled: bool
+    input_mode: Enum
+    image: object
+    batch_images: object
+    ipadapter_input: object
+    animatediff_batch: bool
+    batch_modifiers: Sequence[object]
+    batch_image_files: Sequence[str]
+    batch_keyframe_idx: Sequence[int] | None
+    save_detected_map: bool
+
+    @property
+    def is_ipadapter(self) -> bool: ...
+
+    @property
+    def is_inpaint(self) -> bool: ...
+
+    def copy(self, *, update: Mapping[str, object]) -> Unit: ...
+
+
+class ImageEmbed(Protocol):
+    """A picture's embedding for IP-Adapter, `f t c` for the prompt and `1 t c` for the negative one."""
+
+    cond_emb: torch.Tensor
+    uncond_emb: torch.Tensor
+
+    def __init__(self, cond_emb: torch.Tensor, uncond_emb: torch.Tensor) -> None: ...
+
+
+class ImageEncoder(Protocol):
+    """What turns a preprocessor's output into an embedding."""
+
+    def get_image_emb(self, preprocessor_output: object) -> ImageEmbed: ...
+
+
+class IPAdapter(Protocol):
+    """An IP-Adapter in the UNet: `cache` holds keys and values made from `image_emb`."""
+
+    ipadapter: ImageEncoder
+    image_emb: ImageEmbed
+    cache: MutableMapping[str, torch.Tensor]
+
+
+class LLLiteLayer(Protocol):
+    """A layer of ControlLLLite, which embeds its picture `f c h w` when it is first called."""
+
+    cond_image: torch.Tensor
+
+    def set_cond_image(self, cond_image: torch.Tensor) -> None: ...
+
+
+class ControlParams(Protocol):
+    """A unit that is prepared: `hint_cond` is `f c h w`, or what an IP-Adapter's preprocessor gave for each
+    picture; `hr_hint_cond` is the same in the size of hires fix."""
+
+    control_model: Any  # which class it is of, the kind of the unit decides
+    hint_cond: object
+    hr_hint_cond: object
+
+
+class Network(Protocol):
+    """What is hooked to the UNet for one request; without parameters once it is unhooked."""
+
+    control_params: Sequence[ControlParams] | None
+
+
+class ControlNetScript(Script, Protocol):
+    """sd-webui-controlnet's script; `enabled_units` and the network's parameters are in the same order."""
+
+    enabled_units: Sequence[Unit]
+    latest_network: Network | None
+
+
+def find_script(p: Request) -> ControlNetScript | None:
+    """sd-webui-controlnet's script among the request's."""
+    for script in p.scripts.alwayson_scripts if p.scripts is not None else ():
+        if _is_controlnet(script):
+            return script
+    return None
+
+
+def read_unit(argument: object) -> Unit | None:
+    """A script argument as a unit: one already, or a dict of the API's; None where it is neither."""
+    if isinstance(argument, Mapping):
+        external_code = sys.modules["scripts.external_code"]
+        unit: Unit = external_code.to_processing_unit(argument)
+        return unit
+    return argument if _is_unit(argument) else None
+
+
+def _is_controlnet(script: Script) -> TypeGuard[ControlNetScript]:
+    return hasattr(script, "latest_network") and hasattr(script, "enabled_units")
+
+
+def _is_unit(argument: object) -> TypeGuard[Unit]:
+    return hasattr(argument, "batch_image_files") and hasattr(argument, "enabled")

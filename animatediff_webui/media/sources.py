@@ -1,0 +1,146 @@
+"""What a clip is made from: the chosen part of a video or folder, its masks and its sound."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from PIL import Image
+
+from animatediff_webui.core.frame_rate import exact_fps
+from animatediff_webui.core.parameters import Parameters
+from animatediff_webui.core.received import decode_base64, is_received_file
+from animatediff_webui.core.sources import SourceInfo
+
+from .readers import FrameSource, read_frames
+from .readers.local import local_path
+from .sound import Sound
+
+FRAMES_FOLDER, MASKS_FOLDER = "image", "mask"
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """The frames that were chosen, None where no source was given, and masks for them, white where something
+    is to be drawn anew. Of masks, one still picture serves all frames."""
+
+    frames: FrameSource | None = None
+    masks: FrameSource | None = None
+
+    @property
+    def infos(self) -> tuple[SourceInfo, ...]:
+        """What a plan has to know."""
+        named = (("the source", self.frames), ("the masks", self.masks))
+        return tuple(_describe(name, source) for name, source in named if source is not None)
+
+    @property
+    def sound(self) -> Sound | None:
+        """The sound that goes with the frames, None where there is none."""
+        if self.frames is None or self.frames.sound_start is None:
+            return None
+        return Sound(self.frames.path, self.frames.sound_start)
+
+    def read_frames(self, numbers: Iterable[int]) -> Iterator[Image.Image]:
+        """The source's frames of these numbers; a still picture is all of them."""
+        return _numbered(self.frames, numbers)
+
+    def read_masks(self, numbers: Iterable[int]) -> Iterator[Image.Image]:
+        """The masks of these numbers."""
+        return _numbered(self.masks, numbers)
+
+
+@contextmanager
+def opened_source(
+    parameters: Parameters, readable_path: Callable[[str], Path] | None = None
+) -> Generator[ClipSource, None, None]:
+    """The source that `parameters` ask for; what a request brought along is removed at the end.
+
+    `video_path` wins over `video_source`; in a folder, `image` and `mask` are looked for. `readable_path`
+    opens a path that a request from elsewhere names, or raises UserError; such a request may also bring the
+    file along, as base64 or a data URL. None: whoever asks is the user of this machine. Raises UserError.
+    """
+    source = parameters.source
+    with tempfile.TemporaryDirectory(prefix="animatediff-") as folder:
+
+        def place(text: str, name: str) -> Path:
+            if readable_path is None:
+                return local_path(text)
+            if not is_received_file(text):
+                return readable_path(text)
+            received = Path(folder, name)
+            received.write_bytes(decode_base64(text, name, "file"))
+            return received
+
+        frames, masks = _main_places(source.folder, source.video, place)
+        if source.masks is not None:
+            masks = place(source.masks, "mask_path")
+        yield ClipSource(*_read_both(frames, masks, parameters))
+
+
+def _numbered(source: FrameSource | None, numbers: Iterable[int]) -> Iterator[Image.Image]:
+    if source is None:
+        return iter(())
+    return source.read(0 if source.is_still else number for number in numbers)
+
+
+def _main_places(
+    folder: str | None, video: str | None, place: Callable[[str, str], Path]
+) -> tuple[Path | None, Path | None]:
+    """Where the frames are, and the masks in the same folder."""
+    if folder is None:
+        return (None if video is None else place(video, "video_source")), None
+    found = place(folder, "video_path")
+    frames, masks = found / FRAMES_FOLDER, found / MASKS_FOLDER
+    return (frames if frames.is_dir() else found), (masks if masks.is_dir() else None)
+
+
+def _read_both(
+    frames: Path | None, masks: Path | None, parameters: Parameters
+) -> tuple[FrameSource | None, FrameSource | None]:
+    """The chosen frames, and the masks of the same numbers."""
+    source, fps = parameters.source, parameters.output.fps
+    rate = None if fps is None else exact_fps(fps)
+    chosen = None if frames is None else _read_part(frames, parameters, rate)
+    if masks is None:
+        return chosen, None
+    still = _still(masks)
+    if still is not None:
+        return chosen, still
+    if chosen is None:
+        return None, _read_part(masks, parameters, rate)
+    start = chosen.indices.start
+    end = None if source.end is None else chosen.indices.stop
+    return chosen, read_frames(masks, start=start, end=end, stride=source.stride)
+
+
+def _read_part(path: Path, parameters: Parameters, rate: Fraction | None) -> FrameSource:
+    source = parameters.source
+    return read_frames(path, start=source.start, end=source.end, stride=source.stride, fps=rate)
+
+
+def _still(path: Path) -> FrameSource | None:
+    """A file of one picture, None for everything else."""
+    if path.is_dir():
+        return None
+    whole = read_frames(path)
+    return whole if whole.is_still else None
+
+
+def _describe(name: str, source: FrameSource) -> SourceInfo:
+    notes: tuple[str, ...] = ()
+    if source.is_resampled and source.fps is not None:
+        notes = (
+            f"The frames of {source.path.name} last differently: they are read at {float(source.fps):g} a "
+            "second, some of them repeated or left out.",
+        )
+    return SourceInfo(
+        f"{name} ({source.path.name})",
+        None if source.is_still else len(source),
+        None if source.is_still else source.fps,
+        has_sound=source.sound_start is not None,
+        notes=notes,
+    )

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.hosts.webui.fake_controlnet import ControlNetScript, ControlNetUnit, InputMode
+
+GREYS = range(10, 250, 20)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "control"
+    folder.mkdir()
+    for index, grey in enumerate(GREYS):
+        Image.new("RGB", (64, 64), (grey, grey, grey)).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def controlnet(webui):
+    script = ControlNetScript(args_from=2)
+    ours = webui.runner.alwayson_scripts[0]
+    ours.args_to = 2
+    webui.runner.alwayson_scripts.append(script)
+    return script
+
+
+def run(webui, values, *units, **fields):
+    p = webui.request(values, **fields)
+    p.script_args = (*p.script_args, *units)
+    webui.host.shared.state.begin()
+    p.processed = webui.host.processing.process_images(p)
+    return p
+
+
+def levels(rows):
+    return [round(float(row.mean()) * 255) for row in rows]
+
+
+def test_unit_with_a_folder_of_its_own_is_as_long_as_the_folder_and_each_window_sees_its_frames(
+    webui, controlnet, folder
+):
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=str(folder))
+    p = run(webui, {"format": ["GIF", "Frame"]}, unit)
+    assert len(p.processed.images) == 1 + len(GREYS)
+    steps = [levels(rows) for (rows,) in controlnet.seen]
+    assert all(len(rows) == 8 and rows[:4] == rows[4:] for rows in steps)
+    frames = [[list(GREYS).index(level) for level in rows[:4]] for rows in steps]
+    assert {frame for window in frames for frame in window} == set(range(len(GREYS)))
+    neighbours = [pair for window in frames for pair in pairwise(window)]
+    assert all((later - frame) % len(GREYS) == 1 for frame, later in neighbours)
+
+
+def test_units_and_their_hints_are_as_before_afterwards(webui, controlnet, folder):
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=str(folder))
+    p = webui.request({"video_length": 6})
+    p.script_args = arguments = (*p.script_args, unit)
+    webui.host.shared.state.begin()
+    webui.host.processing.process_images(p)
+    assert p.script_args is arguments
+    assert unit == ControlNetUnit(input_mode=InputMode.BATCH, batch_images=str(folder))
+    assert [each.hint_cond for each in controlnet.params] == [hint for hint, _ in controlnet.whole]
+
+
+def test_unit_with_one_picture_controls_every_frame(webui, controlnet, folder):
+    run(webui, {"video_length": 6}, ControlNetUnit(image=str(folder / "3.png")))
+    assert {tuple(levels(rows)) for (rows,) in controlnet.seen} == {(GREYS[3],)}
+
+
+def test_keyframes_of_a_unit_lie_at_their_frames_and_do_not_shorten_the_clip(webui, controlnet, folder):
+    for file in list(folder.iterdir()):
+        if file.name not in ("0.png", "1.png"):
+            file.unlink()
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=f"{folder}\nkeyframe:0,3")
+    run(webui, {"video_length": 4}, unit)
+    assert {tuple(levels(rows)) for (rows,) in controlnet.seen} == {(10, 0, 0, 30) * 2}
+
+
+def test_ip_adapter_travels_between_its_keyframes(webui, controlnet, folder):
+    for file in list(folder.iterdir()):
+        if file.name not in ("0.png", "10.png"):
+            file.unlink()
+    unit = ControlNetUnit(
+        input_mode=InputMode.BATCH, batch_images=f"{folder}\nkeyframe:0,2", module="ip-adapter"
+    )
+    run(webui, {"video_length": 4}, unit)
+    assert {tuple(levels(rows)) for (rows,) in controlnet.seen} == {(10, 110, 210, 210) * 2}
+    adapter = controlnet.params[0].control_model
+    assert adapter.image_emb is controlnet.whole[0][1]
+    assert not adapter.cache
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("/no/such/folder", "not an existing"),
+        ("{folder}\nkeyframe:0,3", "names 2 keyframes for the 12 pictures"),
+        ("{folder}\nkeyframe:one", "are no keyframes"),
+        ("{folder}\nkeyframe:3,1,2,4,5,6,7,8,9,10,11,12", "do not ascend"),
+    ],
+)
+def test_folder_that_cannot_be_followed_is_refused_in_one_sentence(webui, controlnet, folder, lines, message):
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=lines.format(folder=folder))
+    with pytest.raises(webui.host.api.AnimateDiffError, match=message):
+        run(webui, {}, unit)
+    assert not webui.model.calls
+
+
+def test_controlnet_leaves_the_folder_of_a_refused_request_alone(webui, controlnet):
+    answers = []
+    webui.runner.alwayson_scripts.append(
+        SimpleNamespace(
+            args_from=0, args_to=0, process=lambda p, *args: answers.append(webui.host.argument.find_run(p))
+        )
+    )
+    with pytest.raises(webui.host.api.AnimateDiffError):
+        run(webui, {}, ControlNetUnit(input_mode=InputMode.BATCH, batch_images="/no/such/folder"))
+    assert [answer.enable for answer in answers] == [True]
+
+
+def test_keyframe_past_the_last_frame_is_refused(webui, controlnet, folder):
+    frames = ",".join(str(2 * index) for index in range(len(GREYS)))
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=f"{folder}\nkeyframe:{frames}")
+    with pytest.raises(webui.host.api.AnimateDiffError, match=r"past the last frame \(7\)"):
+        run(webui, {"video_length": 8}, unit)
+
+
+def test_clip_without_the_control_that_was_asked_for_is_refused(webui, controlnet, folder):
+    controlnet.fails = True
+    with pytest.raises(webui.host.api.AnimateDiffError, match="could not prepare its units"):
+        run(webui, {}, ControlNetUnit(image=str(folder / "3.png")))
+
+
+def test_hints_are_whole_again_after_an_error_in_the_model(webui, controlnet, folder):
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=str(folder))
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("out of memory")
+
+    controlnet.forward = fail
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(webui, {}, unit)
+    assert torch.equal(controlnet.params[0].hint_cond, controlnet.whole[0][0])
+    assert controlnet.params[0].hint_cond is controlnet.whole[0][0]

@@ -86,7 +86,8 @@ def convert(path: Path, to: str, dtype: str | None, output: Path | None) -> Path
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 2 where the file is not what was asked for, or the answer cannot be written."""
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args([_as_path(argument) for argument in given])
     try:
         if options.command == "inspect":
             _say(inspect(options.file))
@@ -100,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The options of both commands."""
     parser = argparse.ArgumentParser(prog="python -m motion_module", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     inspecting = commands.add_parser("inspect", help="say what a file is and what it wants")
@@ -110,7 +112,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     converting.add_argument("--to", choices=NAMINGS, default="official", help="whose names (official)")
     converting.add_argument("--dtype", choices=DTYPES, help="of the weights (the file's own)")
     converting.add_argument("--output", type=Path, help="the file to write (beside the given one)")
-    return parser.parse_args([_as_path(argument) for argument in arguments])
+    return parser
 
 
 def _as_path(argument: str) -> str:

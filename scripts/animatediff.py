@@ -95,4 +95,7 @@ if is_ours:
     script_callbacks.on_app_started(add_api)
     script_callbacks.on_ui_settings(settings.on_ui_settings)
     script_callbacks.on_before_ui(xyz.register_axes)
+    script_callbacks.on_image_grid(xyz.on_image_grid)
     script_callbacks.on_script_unloaded(take_over_batches())
+    # An API without a page lists its axes before it calls back.
+    xyz.register_axes()

@@ -7,11 +7,11 @@ import traceback
 import warnings
 from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.diffusers.beta_schedules import BETA_SCHEDULE
+from animatediff_webui.hosts.diffusers.files import read_output
 from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 
@@ -46,7 +46,7 @@ def _reported(run: Command, *, verbose: bool) -> int:
         try:
             return run(interruption)
         except KeyboardInterrupt:
-            print("Stopped; nothing was made yet.", file=sys.stderr)
+            print("Stopped; nothing was written.", file=sys.stderr)
             return interruption.exit_status
         except Exception as error:  # the last place to put it into words
             if verbose:
@@ -73,13 +73,15 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _plan(options: Namespace, _interruption: Interruption) -> int:
+    from animatediff_webui.media.temporary import writable_folder
+
     from .plan_picture import write_plan
 
     prompt, settings = read_prompt(options.prompt), _settings(options)
-    animator = _animator(options)
+    folder, animator = writable_folder(read_output(options.output, "--output")), _animator(options)
     plan = animator.plan(prompt, **settings)
     image = animator.image_settings(**_image_settings(options))
-    write_plan(plan, image.steps, animator.estimate(plan, image), Path(options.output))
+    write_plan(plan, image.steps, animator.estimate(plan, image), folder)
     return SUCCESS
 
 
@@ -88,7 +90,7 @@ def _generate(options: Namespace, interruption: Interruption) -> int:
     from .saving import check_output, save_clip
 
     prompt, settings = read_prompt(options.prompt), _settings(options)
-    folder, animator = _folder(options.output), _animator(options)
+    folder, animator = read_output(options.output, "--output"), _animator(options)
     size = animator.frame_size(animator.image_settings(**_image_settings(options)))
     with shown_progress(folder, is_quiet=options.quiet) as (progress, preview):
 
@@ -142,9 +144,3 @@ def _settings(options: Namespace) -> ClipKeywords:
 
 def _image_settings(options: Namespace) -> ImageKeywords:
     return cast("ImageKeywords", said_values(options, IMAGE_FIELDS))
-
-
-def _folder(output: str) -> Path:
-    if not output.strip():
-        raise UserError("--output is empty, but must name a folder: leave it out for outputs.")
-    return Path(output)

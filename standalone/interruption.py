@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from animatediff_webui.session import Session
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""The last one, where there is one, comes when a terminal is closed."""
 BY_SIGNAL = 128
 
 
@@ -49,10 +52,14 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Generator[Interruption, None, None]:
-    """Inside, signals go to what is yielded; before a session is watched, they raise KeyboardInterrupt."""
+    """Inside, signals go to what is yielded; before a session is watched, they raise KeyboardInterrupt.
+
+    Those that this process was started to ignore, as nohup does, stay ignored.
+    """
     interruption = Interruption()
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     try:
-        previous = {number: signal.signal(number, interruption.handle) for number in SIGNALS}
+        previous = {number: signal.signal(number, interruption.handle) for number in heard}
     except ValueError:  # not in the main thread: then no signal arrives here
         yield interruption
         return

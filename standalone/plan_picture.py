@@ -10,6 +10,7 @@ from animatediff_webui.core.plan import Plan, format_plan
 from animatediff_webui.core.prompt_travel import PromptTrack
 from animatediff_webui.core.windows import Window
 from animatediff_webui.hosts.diffusers.timings import Estimate
+from animatediff_webui.media.temporary import written_picture
 
 DRAWN_STEPS = 4
 WIDTH, MARGIN, LABEL, ROW, GAP = 960, 16, 72, 12, 10
@@ -50,11 +51,9 @@ def draw_plan(plan: Plan, num_steps: int) -> Image.Image:
 
 
 def write_plan(plan: Plan, num_steps: int, estimate: Estimate | None, folder: Path) -> Path:
-    """Print the table and write the picture; its path."""
+    """Print the table and write the picture; its path. Raises MediaError where it cannot be written."""
     print(describe_plan(plan, num_steps, estimate))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "plan.png"
-    draw_plan(plan, num_steps).save(path)
+    path = written_picture(draw_plan(plan, num_steps), folder / "plan.png")
     print(path)
     return path
 

@@ -58,7 +58,7 @@ class PreviewFile:
 
     def show(self, session: Session, frames: list[Image.Image]) -> None:
         """Write the file; where it cannot be written, say so once."""
-        from animatediff_webui.media import write_animation
+        from animatediff_webui.media.animation import write_animation
 
         if self._has_failed:
             return

@@ -45,13 +45,14 @@ class ForgivingStream:
 
 @contextmanager
 def forgiving_streams() -> Generator[None, None, None]:
-    """Inside, nothing that is printed can end the run."""
+    """Inside, nothing that is printed can end the run; what is closed takes all, and keeps nothing."""
     streams = sys.stdout, sys.stderr
-    try:
-        sys.stdout, sys.stderr = (stream and cast("TextIO", ForgivingStream(stream)) for stream in streams)
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        sys.stdout, sys.stderr = streams
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
+        # A stream is None where the process began with it closed, whatever its type says.
+        sys.stdout, sys.stderr = (cast("TextIO", ForgivingStream(stream or nothing)) for stream in streams)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            sys.stdout, sys.stderr = streams

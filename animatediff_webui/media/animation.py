@@ -140,7 +140,6 @@ def _written(animation: Animation, output: _Output, options: WriterOptions) -> W
         if shown:
             with completed(output.path) as temporary:
                 writer_of(output.format).write(replace(animation, frames=shown), temporary, options)
-    # What encoders raise: missing packages, refused values, full disks, and Pillow's own kinds.
-    except (ImportError, OSError, RuntimeError, ValueError) as reason:
-        error = f"{output.format.name} was not written: {reason}"
+    except Exception as reason:  # of any kind, as encoders slip in ways of their own: the others are kept
+        error = f"{output.format.name} was not written: {reason or type(reason).__name__}"
     return WrittenFile(output.path, output.format.name, output.format.mime, error, len(shown))

@@ -10,6 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+
 from .errors import MediaError
 
 
@@ -42,6 +44,19 @@ def writable_folder(folder: Path) -> Path:
         raise MediaError(
             f"Nothing can be written to {_shown(folder)} ({reason}): choose another output folder."
         ) from error
+
+
+def written_picture(picture: Image.Image, path: Path) -> Path:
+    """`path`, where the picture now is, as PNG. Raises MediaError where it cannot be written."""
+    try:
+        with completed(path) as temporary:
+            picture.save(temporary, "PNG")
+    except OSError as error:
+        raise MediaError(
+            f"{_shown(path)} cannot be written ({error.strerror or error}): make room there, or choose "
+            "another output folder."
+        ) from error
+    return path
 
 
 def remove(path: Path) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from animatediff_webui.hosts.diffusers.files import read_output
+from animatediff_webui.media.temporary import writable_folder, written_picture
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -16,24 +19,36 @@ SUITES = ("prompts", "windows", "loops", "freeinit", "travel")
 
 def main(arguments: list[str]) -> int:
     """`python3 standalone evaluate`: draw, judge, print, and save contact sheets."""
+    options = build_parser().parse_args(arguments)
+    folder = writable_folder(read_output(options.output, "--output"))
+    if options.suite == "prompts":
+        for with_motion, count in ((True, options.clips), (False, options.without)):
+            _measure_prompts(with_motion, count, folder, verbose=options.verbose)
+    else:
+        _measure_suite(options.suite, options.seeds, folder)
+    print(f"\ncontact sheets: {folder}")
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options of `evaluate`."""
     parser = argparse.ArgumentParser(prog="python3 standalone evaluate", description=__doc__)
     add = parser.add_argument
     add("--suite", choices=SUITES, default="prompts", help="what to measure (default: %(default)s)")
-    add("--clips", type=int, default=100, help="prompts: how many (default: %(default)s)")
-    add("--without", type=int, default=25,
+    add("--clips", type=_count, default=100, help="prompts: how many (default: %(default)s)")
+    add("--without", type=_count, default=25,
         help="prompts: how many of them again without the motion module (default: %(default)s)")  # fmt: skip
-    add("--seeds", type=int, default=20, help="other suites: how many seeds (default: %(default)s)")
-    add("--output", type=Path, default=Path("outputs/evaluation"), help="where contact sheets go")
+    add("--seeds", type=_count, default=20, help="other suites: how many seeds (default: %(default)s)")
+    add("--output", default="outputs/evaluation", help="where contact sheets go")
     add("--verbose", action="store_true", help="print every clip")
-    options = parser.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
-    if options.suite == "prompts":
-        for with_motion, count in ((True, options.clips), (False, options.without)):
-            _measure_prompts(with_motion, count, options.output, verbose=options.verbose)
-    else:
-        _measure_suite(options.suite, options.seeds, options.output)
-    print(f"\ncontact sheets: {options.output}")
-    return 0
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is below 0")
+    return number
 
 
 def _measure_prompts(with_motion: bool, count: int, folder: Path, *, verbose: bool) -> None:
@@ -83,4 +98,4 @@ def _draw_sheets(rows: Sequence[tuple[str, Sequence[Image.Image]]], folder: Path
     from .sheets import draw_sheet
 
     for index in range(0, len(rows), 10):
-        draw_sheet(rows[index : index + 10]).save(folder / f"{name}-{index // 10 + 1:02}.png")
+        written_picture(draw_sheet(rows[index : index + 10]), folder / f"{name}-{index // 10 + 1:02}.png")

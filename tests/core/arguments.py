@@ -23,6 +23,20 @@ def base64_png(size: tuple[int, int] = (3, 2)) -> str:
     return base64.b64encode(png_bytes(size)).decode()
 
 
+VALUES: dict[str, Any] = {
+    "enable": True, "model": "mm.safetensors", "format": ["GIF", "TXT", "PNG"], "video_length": 6,
+    "fps": 12.5, "loop_number": 3, "closed_loop": "R+P", "batch_size": 4, "stride": 2, "overlap": 1,
+    "interp": "FILM", "interp_x": 2, "video_source": "clips/a.mp4", "video_path": "clips",
+    "mask_path": "masks", "reverse": [0, 1],
+    "latent_power": 1.5, "latent_scale": 8.0, "last_frame": base64_png((64, 64)), "latent_power_last": 0.5,
+    "latent_scale_last": 4.0, "freeinit_enable": True, "freeinit_filter": "gaussian", "freeinit_ds": 0.5,
+    "freeinit_dt": 0.125, "freeinit_iters": 2, "request_id": "job-7", "context_scheduler": "looped uniform",
+    "context_fuse": "flat", "prompt_blend": "linear", "prompt_easing": "hold", "freenoise": False,
+    "freeinit_fast": True, "video_start": "1.5s", "video_end": "20", "video_stride": 2, "audio": False,
+}  # fmt: skip
+"""A value of each parameter that is not its default, all of which go together."""
+
+
 def api_value(field: Field) -> st.SearchStrategy[Any]:
     """Valid values of a field, as an API client sends them."""
     low = 1e-6 if field.minimum is None else field.minimum

@@ -32,6 +32,7 @@ from .model_options import ModelOptions
 from .motion import load_motion
 from .pipelines import Pipeline
 from .preview import Preview, PreviewListener
+from .results import memory_explained
 from .run import Run, read_prompts, record_timing, sample_run
 from .samplers import find_sampler
 from .settings import ClipKeywords, read_animation, read_image_settings, read_prompt, read_settings
@@ -138,12 +139,13 @@ class Animator:
 
         They may be given ready-made, too, as `image` and `animation`; those by name then replace some. On
         the listeners see `Listeners`. Raises UserError and MotionModuleError, before anything is sampled,
-        for what cannot be done; NotFiniteError, a UserError, where a model makes no numbers.
+        for what cannot be done; NotFiniteError, a UserError, where a model makes no numbers, and
+        NotEnoughMemoryError, another one.
         """
         listeners = Listeners(on_start, on_window, on_preview, preview_every)
         chosen, plan = self._read(prompt, image, animation, settings)
         schedule = choose_beta_schedule(beta_schedule, self.module)
-        with self._alone(), quiet_libraries(self._is_quiet):
+        with self._alone(), quiet_libraries(self._is_quiet), memory_explained():
             return self._generate(plan, chosen, schedule, listeners)
 
     @cached_property

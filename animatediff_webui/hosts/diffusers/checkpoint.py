@@ -14,10 +14,12 @@ from motion_module.spec import BaseModel
 from .files import existing, one_line, read_json, shown_path
 from .model_options import ModelOptions
 from .pipelines import Pipeline, PipelineClass, TokenizerClass, Vae
+from .results import NotEnoughMemoryError, memory_explained
 from .vae import load_vae
 
 CONFIGURATIONS = Path(__file__).resolve().parent / "configurations"
 TOKENIZER = CONFIGURATIONS / "tokenizer"
+VOCABULARIES = ("tokenizer.json", "vocab.json")
 FIRST_LAYER = "model.diffusion_model.input_blocks.0.0.weight"
 LATENT_CHANNELS = 4
 
@@ -123,13 +125,14 @@ def _load(options: ModelOptions, checkpoint: Checkpoint, vae: Vae | None) -> Pip
     if vae is not None:
         parts["vae"] = vae
     path, dtype = checkpoint.path, options.torch_dtype
+    parts |= _missing_tokenizers(checkpoint)
+    config = str(checkpoint.configuration)
     try:
-        parts |= _missing_tokenizers(checkpoint)
-        if path.is_dir():
-            return kind.from_pretrained(path, dtype=dtype, local_files_only=True, **parts)
-        configuration = str(checkpoint.configuration)
-        return kind.from_single_file(path, config=configuration, dtype=dtype, local_files_only=True, **parts)
-    except MemoryError:
+        with memory_explained():
+            if path.is_dir():
+                return kind.from_pretrained(path, dtype=dtype, local_files_only=True, **parts)
+            return kind.from_single_file(path, config=config, dtype=dtype, local_files_only=True, **parts)
+    except NotEnoughMemoryError:
         raise
     except Exception as error:  # what libraries raise for unfit files has no class in common
         raise UserError(f"The checkpoint {shown_path(path)} cannot be loaded: {one_line(error)}") from error
@@ -141,11 +144,23 @@ def _missing_tokenizers(checkpoint: Checkpoint) -> Mapping[str, object]:
 
     known, path = cast("TokenizerClass", CLIPTokenizer), checkpoint.path
     found: dict[str, object] = {}
-    if not (path / "tokenizer").is_dir():
+    if not _has_tokenizer(path / "tokenizer"):
         found["tokenizer"] = known.from_pretrained(TOKENIZER)
-    if checkpoint.is_sdxl and not (path / "tokenizer_2").is_dir():
+    if checkpoint.is_sdxl and not _has_tokenizer(path / "tokenizer_2"):
         found["tokenizer_2"] = known.from_pretrained(TOKENIZER, pad_token="!")
     return found
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    """Whether there is one. UserError where its words are missing: transformers would know none, silently."""
+    if not folder.is_dir():
+        return False
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise UserError(
+            f"{shown_path(folder)} holds no vocabulary ({' or '.join(VOCABULARIES)}): get the whole folder, "
+            "or remove it to use CLIP's own."
+        )
+    return True
 
 
 def _pipeline_class(checkpoint: Checkpoint) -> tuple[PipelineClass, dict[str, object]]:

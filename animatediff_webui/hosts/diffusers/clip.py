@@ -17,8 +17,7 @@ from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.options import WriterOptions
 from animatediff_webui.session import Session
 
-from .files import shown_path
-from .keywords import as_path
+from .files import read_output, shown_path
 from .library_messages import quiet_libraries
 from .pipelines import Pipeline
 from .vae import decode_frames
@@ -61,7 +60,7 @@ class Clip:
         Where decoding ends early, by an error or by Ctrl-C, the files hold the frames that were ready, and
         say so. Raises MediaError where nothing can be written there.
         """
-        place = _read_folder(folder)
+        place = read_output(folder, "The output folder")
         _check_options(options)
         before = len(self.session.files)
         try:
@@ -73,15 +72,6 @@ class Clip:
                 "there, or choose another folder."
             ) from error
         return self.session.files[before:]
-
-
-def _read_folder(folder: object) -> Path:
-    place = as_path(folder)
-    if place is None:
-        raise MediaError(f"The output folder is {shown(folder)}, but must be a path.")
-    if not str(folder).strip():
-        raise MediaError("The output folder is empty, but must be a path: name one, or leave it out.")
-    return place
 
 
 def _check_options(options: object) -> None:

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import cast
 
 from animatediff_webui.core.errors import UserError
+from animatediff_webui.core.fields import shown
+from animatediff_webui.media.errors import MediaError
+
+from .keywords import address_start, as_path
 
 
 def existing(path: Path, what: str) -> Path:
@@ -23,6 +27,18 @@ def existing(path: Path, what: str) -> Path:
     if not is_known:  # a pipe would be waited for without end
         raise UserError(f"The {what} {shown_path(path)} is neither a file nor a folder: check the path.")
     return path
+
+
+def read_output(folder: object, what: str) -> Path:
+    """A folder to write to, which errors call `what`. Raises MediaError for what is none."""
+    place = as_path(folder)
+    if place is None:
+        raise MediaError(f"{what} is {shown(folder)}, but must be a path.")
+    if not str(folder).strip():
+        raise MediaError(f"{what} is empty, but must be a path: name a folder, or leave it out.")
+    if address := address_start(str(folder)):
+        raise MediaError(f"{what} begins with {address!r}, but must be a folder on this computer.")
+    return place
 
 
 def read_json(path: Path) -> Mapping[str, object]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import cast
+
+_ADDRESS = re.compile(r"(?:https?|ftp|file|s3|hf):/+")
 
 
 def plain_number(value: object) -> object:
@@ -31,6 +34,12 @@ def as_path(value: object) -> Path | None:
         return Path(value)
     text: object = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else None
     return Path(text) if isinstance(text, str) else None
+
+
+def address_start(text: str) -> str:
+    """What a text begins with that makes it an address rather than a path; empty for a path."""
+    found = _ADDRESS.match(text)
+    return found[0] if found else ""
 
 
 def as_list(value: object) -> Sequence[object] | None:

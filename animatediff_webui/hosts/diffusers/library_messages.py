@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Callable, Generator
@@ -14,7 +15,6 @@ class LibraryLogging(Protocol):
 
     def get_verbosity(self) -> int: ...
     def set_verbosity(self, verbosity: int) -> None: ...
-    def set_verbosity_error(self) -> None: ...
     def is_progress_bar_enabled(self) -> bool: ...
     def enable_progress_bar(self) -> None: ...
     def disable_progress_bar(self) -> None: ...
@@ -50,7 +50,7 @@ _SILENCE = _Silence()
 
 @contextmanager
 def quiet_libraries(is_quiet: bool = True) -> Generator[None, None, None]:
-    """Inside, diffusers and transformers say errors only, and Python warns of nothing."""
+    """Inside, diffusers and transformers say nothing that they do not raise, and Python warns of nothing."""
     if not is_quiet:
         yield
         return
@@ -73,7 +73,7 @@ def _silenced() -> ExitStack:
         library = cast("LibraryLogging", module)
         stack.callback(library.set_verbosity, library.get_verbosity())
         stack.callback(_restore(library))
-        library.set_verbosity_error()
+        library.set_verbosity(logging.CRITICAL)  # what is an error is raised, too, and said by us
         library.disable_progress_bar()
     return stack
 

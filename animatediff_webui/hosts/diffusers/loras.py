@@ -19,6 +19,7 @@ from motion_module.weights_files import SUFFIXES
 
 from .files import one_line
 from .pipelines import Pipeline
+from .results import NotEnoughMemoryError, memory_explained
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
 
@@ -139,8 +140,9 @@ def _load_into(pipeline: Pipeline, lora: LoadedLora, name: str) -> None:
     if layers is not None and (lora.is_temporal or not layers.others):
         source = peft_state_dict(layers)
     try:
-        pipeline.load_lora_weights(source, adapter_name=name)
-    except MemoryError:
+        with memory_explained():
+            pipeline.load_lora_weights(source, adapter_name=name)
+    except NotEnoughMemoryError:
         raise
     except Exception as error:  # what diffusers and PEFT raise for unfit files has no class in common
         raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 from animatediff_webui.core.errors import ParameterError, UserError, shown, shown_text
 from animatediff_webui.core.fields import Field, Kind, Value
 
-from .keywords import as_list, as_path, nearest, plain_number
+from .keywords import address_start, as_list, as_path, nearest, plain_number
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +21,6 @@ NUM_FREEU_SCALES = 4
 AUTOMATIC = "auto"
 DTYPES = ("float32", "float16", "bfloat16")
 OFFLOADS = ("none", "model", "sequential")
-_ADDRESS = re.compile(r"(?:https?|ftp|file|s3|hf):/+")
 
 FreeU: TypeAlias = tuple[float, float, float, float]
 
@@ -65,6 +63,8 @@ class ModelOptions:
         for row in MODEL_FIELDS:  # frozen, and None is the default
             object.__setattr__(self, row.name, _read(row, getattr(self, row.name)))
         object.__setattr__(self, "freeu", _read_freeu(self.freeu))
+        if not isinstance(self.title, str):  # pyright: ignore[reportUnnecessaryIsInstance]: as callers have it
+            raise ParameterError(f"title is {shown(self.title)}, but must be a text.")
 
     @property
     def name(self) -> str:
@@ -134,9 +134,9 @@ def _read(row: Field, value: object) -> object:
     row.read(text)
     if not text.strip():
         raise ParameterError(f"{row.name} is empty, but must be a path: name a file, or leave it out.")
-    if found := _ADDRESS.match(text):
+    if address := address_start(text):
         raise ParameterError(
-            f"{row.name} begins with {found[0]!r}, as addresses do, but must be a file on this computer: "
+            f"{row.name} begins with {address!r}, as addresses do, but must be a file on this computer: "
             "download it first, and name that file."
         )
     return value

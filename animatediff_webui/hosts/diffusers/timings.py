@@ -129,9 +129,10 @@ def _read_run(entry: object) -> Run | None:
         return None
     values = cast("Mapping[str, object]", entry)
     seconds, memory = values.get("seconds_per_frame"), values.get("peak_memory")
-    if not isinstance(seconds, (int, float)) or not isinstance(memory, int) or not 0 <= seconds < _LONGEST:
+    if not isinstance(seconds, (int, float)) or not isinstance(memory, int):
         return None
-    return Run(float(seconds), memory)
+    is_possible = 0 <= seconds < _LONGEST and 0 <= memory < _LARGEST
+    return Run(float(seconds), memory) if is_possible else None
 
 
-_LONGEST = 1e9
+_LONGEST, _LARGEST = 1e9, 2**63

@@ -17,7 +17,7 @@ from motion_module.kinds import IMAGE_CHECKPOINT, VAE
 
 from .files import existing, one_line, shown_path
 from .pipelines import Vae, VaeClass
-from .results import check_finite
+from .results import NotEnoughMemoryError, check_finite, memory_explained
 
 
 def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
@@ -32,12 +32,13 @@ def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
     if not is_folder:
         _check_is_vae(path)
     try:
-        if is_folder:
-            return known.from_pretrained(path, dtype=dtype, local_files_only=True)
-        return known.from_single_file(
-            str(path), config=str(configuration), subfolder="vae", dtype=dtype, local_files_only=True
-        )
-    except MemoryError:
+        with memory_explained():
+            if is_folder:
+                return known.from_pretrained(path, dtype=dtype, local_files_only=True)
+            return known.from_single_file(
+                str(path), config=str(configuration), subfolder="vae", dtype=dtype, local_files_only=True
+            )
+    except NotEnoughMemoryError:
         raise
     except Exception as error:  # what libraries raise for unfit files has no class in common
         raise UserError(f"The VAE {shown_path(path)} cannot be loaded: {one_line(error)}") from error
@@ -48,10 +49,11 @@ def decode_frames(
 ) -> Iterator[Image.Image]:
     """The frames of `latents` `f c h w`, decoded one at a time as they are asked for.
 
-    `lock` is held while the VAE works, not between two frames. Raises NotFiniteError.
+    `lock` is held while the VAE works, not between two frames. Raises NotFiniteError and
+    NotEnoughMemoryError.
     """
     for index in range(len(latents)):
-        with lock, torch.inference_mode(), in_full_precision(vae):
+        with lock, torch.inference_mode(), memory_explained(), in_full_precision(vae):
             frame = _decode(vae, latents[index : index + 1].to(device, torch.float32))
         yield frame
 

@@ -47,26 +47,27 @@ class Encoded:
 
 
 def travelled(
-    conds: Conds, unconds: Sequence[Schedule], positive: Travel, negative: Travel
-) -> tuple[Conds, Sequence[Schedule]]:
+    conds: Conds, unconds: Sequence[Schedule] | None, positive: Travel, negative: Travel
+) -> tuple[Conds, Sequence[Schedule] | None]:
     """The host's conditionings of a batch, positive and negative, blended over the frames.
 
-    Where `AND` joins prompts, both come out equally long: the host then runs a step's rows in one call,
-    whatever frame they belong to.
+    Some hosts encode no negative prompt where it has no effect. Where `AND` joins prompts, both come out
+    equally long: the host then runs a step's rows in one call, whatever frame they belong to.
     """
     if positive.track.is_travelling:
         conds = _like(conds, travelled_parts(_encoded(conds), positive))
-    if negative.track.is_travelling:
+    if unconds is not None and negative.track.is_travelling:
         unconds = travelled_schedules(unconds, negative)
     if num_parts(conds) == 1:
         return conds, unconds
     schedules = [part.schedules for parts in conds.batch for part in parts]
-    length = max(num_tokens(schedules), num_tokens(unconds))
+    length = num_tokens([*schedules, *(unconds or ())])
     frames = [
         Encoded(tuple(equally_long(each.schedules, length, positive.empty_chunk)), each.weights)
         for each in _encoded(conds)
     ]
-    return _like(conds, frames), equally_long(unconds, length, negative.empty_chunk)
+    padded = unconds and equally_long(unconds, length, negative.empty_chunk)
+    return _like(conds, frames), padded
 
 
 def num_parts(conds: Conds) -> int:

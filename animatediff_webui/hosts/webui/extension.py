@@ -18,7 +18,7 @@ from .loras import LoraLibrary
 from .motion_modules import ModuleLibrary
 from .output import Clip
 from .patches import is_being_processed
-from .request import forget_record, prepare
+from .request import forget_record
 from .run import USER_ERRORS, Run
 from .settings import read_settings
 
@@ -49,7 +49,7 @@ class Extension:
             settings = read_settings(shared.opts)
             parameters = parse_parameters(raw, defaults=settings.defaults())
             if parameters.enable:
-                run.begin(prepare(p, parameters, settings, self.modules))
+                run.begin(parameters, settings, self.modules)
             else:
                 run.give_back(is_complete=False)
         self._run = None if run.is_over else run

@@ -71,6 +71,8 @@ class Sampler(Protocol):
     """A sampler, made for a checkpoint and its noise schedule."""
 
     model_wrap_cfg: Denoiser
+    sample: Callable[..., torch.Tensor]
+    sample_img2img: Callable[..., torch.Tensor]
 
 
 class Script(Protocol):
@@ -98,6 +100,7 @@ class Request(Protocol):
     styles: list[str]
     seed: int | list[int]
     steps: int
+    denoising_strength: float | None
     width: int
     height: int
     batch_size: int
@@ -118,12 +121,12 @@ class Request(Protocol):
     rng: NoiseGenerator
     sampler: Sampler
     c: Conds
-    uc: Sequence[Schedule]
+    uc: Sequence[Schedule] | None
     overlay_images: list[Image.Image] | None
     color_corrections: list[object] | None
 
     def comment(self, text: str) -> None: ...
-    def get_conds(self) -> tuple[Conds, Sequence[Schedule]]: ...
+    def get_conds(self) -> tuple[Conds, Sequence[Schedule] | None]: ...
     def close(self) -> None: ...
 
 
@@ -139,16 +142,21 @@ class TextRequest(Request, Protocol):
     hr_uc: Sequence[Schedule] | None
 
 
-class ImageRequest(Request, Protocol):
+class LatentRequest(Request, Protocol):
+    """A request whose frames start from latents `f c h w`, to which noise is added."""
+
+    init_latent: torch.Tensor
+
+
+class ImageRequest(LatentRequest, Protocol):
     """A request of img2img: the pictures it begins with, and what the host has made of them."""
 
-    init_images: list[Image.Image]
+    init_images: Sequence[Image.Image]
     resize_mode: int
     image_mask: Image.Image | None
     mask_for_overlay: Image.Image | None
     inpaint_full_res: bool
     paste_to: tuple[int, int, int, int] | None
-    init_latent: torch.Tensor
     mask: torch.Tensor | None
     nmask: torch.Tensor
     image_conditioning: torch.Tensor
@@ -159,6 +167,11 @@ class ImageRequest(Request, Protocol):
 def is_image_request(p: Request) -> TypeGuard[ImageRequest]:
     """Whether it is img2img's."""
     return hasattr(p, "init_images")
+
+
+def starts_from_latents(p: Request) -> TypeGuard[LatentRequest]:
+    """Whether its frames start from latents, as those of img2img do."""
+    return getattr(p, "init_latent", None) is not None
 
 
 def has_hires_fix(p: Request) -> TypeGuard[TextRequest]:

@@ -40,6 +40,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
     loras = [(each.lora, each.strength) for each in animation.loras]
     with ExitStack() as stack:
         stack.enter_context(backend.placed(module, keep=animation.keep_on_gpu))
+        stack.enter_context(backend.estimated(call.share))
         stack.enter_context(motion_loras(module, loras))
         stack.enter_context(unet_loras(backend.unet, loras))
         stack.enter_context(injected(backend.unet, module))

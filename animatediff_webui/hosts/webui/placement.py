@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
     from motion_module.module import MotionModule
@@ -21,27 +21,42 @@ def on_device(
 
     Afterwards it stays there if `keep`.
     """
-    if not layer_by_layer:
-        module.to(device)
+    if layer_by_layer:
+        module.to("cpu")
+        with whole_layers(module):
+            yield
+        return
+    module.to(device)
+    try:
+        yield
+    finally:
+        if not keep:
+            module.to("cpu")
+
+
+@contextmanager
+def whole_layers(module: MotionModule) -> Generator[None, None, None]:
+    """Inside, a layer of which anything is not where its input is comes there to run, and goes afterwards."""
+    brought: set[torch.nn.Module] = set()
+
+    # What a hook returns would replace inputs or outputs, so these return nothing.
+    def bring(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        device = inputs[0].device
+        if any(each.device != device for each in chain(layer.parameters(), layer.buffers())):
+            brought.add(layer)
+            layer.to(device)
+
+    def take_back(layer: torch.nn.Module, inputs: object, output: object) -> None:
+        if layer in brought:
+            brought.remove(layer)
+            layer.to("cpu")
+
+    with ExitStack() as stack:
+        for layer in module.layers().values():
+            stack.callback(layer.register_forward_pre_hook(bring).remove)
+            stack.callback(layer.register_forward_hook(take_back).remove)
         try:
             yield
         finally:
-            if not keep:
-                module.to("cpu")
-        return
-    module.to("cpu")
-    hooks: list[RemovableHandle] = []
-    try:
-        for layer in module.layers().values():
-            hooks.append(layer.register_forward_pre_hook(lambda layer, inputs: _moved(layer, device)))
-            hooks.append(layer.register_forward_hook(lambda layer, inputs, output: _moved(layer, "cpu")))
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        module.to("cpu")
-
-
-def _moved(layer: torch.nn.Module, device: torch.device | str) -> None:
-    """What a hook returns would replace inputs or outputs, so this returns nothing."""
-    layer.to(device)
+            for layer in brought:  # it raised
+                layer.to("cpu")

@@ -9,41 +9,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modules import devices, shared
+from PIL import Image
 
 from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
-from animatediff_webui.core.sources import SourceInfo
 from animatediff_webui.media.naming import check_output
 from motion_module.module import MotionModule
+from motion_module.weight_values import DTYPES_TO_RUN_IN
 
-from .controlnet.units import ControlFrames, UnitFrames, check_keyframes, filled_units, find_units
-from .host_types import ImageRequest, Request, Texts, is_image_request
+from .controlnet.units import check_keyframes, filled_units, find_units
+from .host_types import Request, Texts, is_image_request
 from .masks import MASKS_ATTRIBUTE, init_with_masks
-from .patches import replaced, wrapped
+from .patches import replaced, replaced_item, wrapped
 from .readable import readable_path
 from .settings import Settings
+from .source import RequestSource, read_pictures
 from .unsupported import NOT_HERE
 
 if TYPE_CHECKING:
+    from animatediff_webui.media.sources import ClipSource
+
     from .motion_modules import ModuleLibrary
+
+
+DENOISING_STRENGTH = 0.75
+"""The host's own default in img2img; a client of txt2img need not send any."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `sources` are what its
-    frames come from, such as several pictures that img2img was given: each is a frame.
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source` is what its
+    frames come from.
     """
 
     parameters: Parameters
     settings: Settings
     module: MotionModule
     infotext: str
-    sources: tuple[SourceInfo, ...]
-    units: tuple[UnitFrames, ...]
+    source: RequestSource
     plan: Plan
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
@@ -53,30 +60,27 @@ class Prepared:
             module=self.module.spec,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            sources=self.sources,
+            sources=self.source.infos,
         )
 
 
-def prepare(p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> Prepared:
-    """Choose the motion module, and refuse what cannot be done. Raises the user's errors."""
+def prepare(
+    p: Request, parameters: Parameters, settings: Settings, modules: ModuleLibrary, clip: ClipSource
+) -> Prepared:
+    """Choose the motion module, and refuse what cannot be done; `clip` is the source that the parameters
+    name. Raises the user's errors."""
     refuse_unsupported(parameters, "the WebUI", NOT_HERE)
-    module = modules.load(parameters.model, devices.dtype_unet)
+    # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
+    dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
+    module = modules.load(parameters.model, dtype)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
-    num_pictures = len(p.init_images or ()) if is_image_request(p) else 0
     units = tuple(find_units(p, lambda text: readable_path(p, text)))
-    sources = tuple(_source_infos(units, num_pictures))
-    plan = build_plan(parameters, module=module.spec, sources=sources)
+    source = RequestSource(read_pictures(p), clip, units)
+    source.check()
+    plan = build_plan(parameters, module=module.spec, sources=source.infos)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
-    return Prepared(parameters, settings, module, value, sources, units, plan)
-
-
-def _source_infos(units: Sequence[UnitFrames], num_pictures: int) -> list[SourceInfo]:
-    """The folders that units follow, and several pictures in img2img: each of these is a frame."""
-    infos = [SourceInfo("a ControlNet unit's folder", unit.num_frames) for unit in units]
-    if num_pictures > 1:
-        infos.append(SourceInfo("img2img's pictures", num_pictures))
-    return infos
+    return Prepared(parameters, settings, module, value, source, plan)
 
 
 @contextmanager
@@ -86,15 +90,15 @@ def reshaped(p: Request, prepared: Prepared) -> Generator[None, None, None]:
     with ExitStack() as stack:
         for name, value in _clip_fields(p, prepared, num_frames).items():
             stack.enter_context(replaced(p, name, value))
-        stack.enter_context(filled_units(p, prepared.units, ControlFrames(), num_frames))
-        if is_image_request(p) and len(p.init_images) > 1:
-            _enter_pictures(stack, p, num_frames)
+        control = prepared.source.enter_control_frames(stack, num_frames)
+        stack.enter_context(filled_units(p, prepared.source.units, control, num_frames))
+        _enter_start(stack, p, prepared)
         yield
 
 
 def notes_for_user(prepared: Prepared) -> list[str]:
     """What the user should know before sampling."""
-    return [*prepared.plan.notes, *_schedule_notes()]
+    return [*prepared.plan.notes, *prepared.source.notes, *_schedule_notes()]
 
 
 def write_record(p: Request, prepared: Prepared) -> None:
@@ -126,10 +130,22 @@ def _clip_fields(p: Request, prepared: Prepared, num_frames: int) -> dict[str, o
     return fields
 
 
-def _enter_pictures(stack: ExitStack, p: ImageRequest, num_frames: int) -> None:
+def _enter_start(stack: ExitStack, p: Request, prepared: Prepared) -> None:
     """Of several pictures, each is a frame, and so is each of their masks."""
-    stack.enter_context(replaced(p, "init_images", p.init_images[:num_frames]))
-    masks = getattr(p, MASKS_ATTRIBUTE, None)
+    source, num_frames = prepared.source, prepared.plan.num_frames
+    if not is_image_request(p):
+        if source.starts_from_clip:
+            strength = DENOISING_STRENGTH if p.denoising_strength is None else p.denoising_strength
+            stack.enter_context(replaced(p, "denoising_strength", strength))
+            stack.enter_context(replaced_item(p.extra_generation_params, "Denoising strength", strength))
+        return
+    if source.starts_from_clip:
+        stack.enter_context(replaced(p, "init_images", source.start_frames(num_frames)))
+        masks: Sequence[Image.Image] = source.start_masks(num_frames)
+    else:
+        if source.has_many_pictures:
+            stack.enter_context(replaced(p, "init_images", p.init_images[:num_frames]))
+        masks = getattr(p, MASKS_ATTRIBUTE, None) or ()
     if masks:
         stack.enter_context(wrapped(p, "init", lambda original: init_with_masks(p, masks)))
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from modules import shared
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.notes import NOTE_KEY
+from animatediff_webui.core.parameters import Parameters
+from animatediff_webui.media.sources import opened_source
 from animatediff_webui.session import Session
 from motion_module.errors import MotionModuleError
 
@@ -27,8 +30,13 @@ from .loras import LoraLibrary
 from .output import Clip, read_infotext, write_clip
 from .patches import is_being_processed, wrapped
 from .prompts import PromptReader
-from .request import Prepared, forget_record, notes_for_user, reshaped, write_record
+from .readable import readable_path
+from .request import Prepared, forget_record, notes_for_user, prepare, reshaped, write_record
 from .sampling import ClipSampling, read_pass_prompts, replaced_prompts
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .motion_modules import ModuleLibrary
 
 logger = logging.getLogger(__name__)
 Function: TypeAlias = "Callable[..., object]"
@@ -70,9 +78,11 @@ class Run:
 
     # Phases
 
-    def begin(self, prepared: Prepared) -> None:
-        """Make the request one for clips."""
-        self._prepared = prepared
+    def begin(self, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> None:
+        """Make the request one for clips. Raises the user's errors."""
+        readable = partial(readable_path, self.p)
+        clip = self._request.enter_context(opened_source(parameters, readable))
+        self._prepared = prepared = prepare(self.p, parameters, settings, modules, clip)
         self.argument = build_argument(prepared.parameters, prepared.plan)
         self._request.enter_context(reshaped(self.p, prepared))
         write_record(self.p, prepared)
@@ -90,6 +100,7 @@ class Run:
         for note in prompts.notes:
             self.tell(note)
         session = Session(prompts.first.plan, p.steps, int(p.all_seeds[picture]), is_stopped=is_stopped)
+        session.sound = prepared.source.clip.sound
         self.sessions.append(session)
         self._sampling = ClipSampling(p, prepared, prompts, session)
         self._batch.close()

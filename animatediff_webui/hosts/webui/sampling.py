@@ -7,9 +7,10 @@ somebody makes in the middle sees a clean model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from modules import sd_samplers_common, shared
@@ -30,9 +31,11 @@ from .model import Animation, animated_model, framed_layers
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
-from .request import Prepared
 from .start import enter_start, sample_pass
 from .windows import WindowedCall
+
+if TYPE_CHECKING:
+    from .request import Prepared
 
 Sample = Callable[..., torch.Tensor]
 
@@ -136,8 +139,8 @@ class ClipSampling:
             return sample_pass(p, each, lambda: original(*args, **kwargs))
 
         with self._sampling() as stack:
-            enter_start(stack, p, plan)
-            if self.prompts.joins_prompts:
+            enter_start(stack, p, plan, self.prepared.source.start_frames(plan.num_frames))
+            if self.prompts.joins_prompts and find_backend(shared.sd_model).alternates_parts:
                 # In smaller calls, a prompt's rows would be those of a part of the frames.
                 stack.enter_context(replaced_item(shared.opts.data, "batch_cond_uncond", True))
             samples = sample_passes(
@@ -172,6 +175,7 @@ class ClipSampling:
         """Animate the model that the host uses now, and no other."""
         self._model.close()
         prepared, module, plan = self.prepared, self.prepared.module, self.plan
+        backend = find_backend(shared.sd_model)
         show_hints = self._model.enter_context(
             windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
         )
@@ -184,19 +188,20 @@ class ClipSampling:
 
         call = WindowedCall(
             num_frames=plan.num_frames,
+            share=min(1, plan.context_length / plan.num_frames),
             windows=lambda: plan.windows(self._step()),
-            num_parts=lambda: num_parts(self.p.get_conds()[0]),
+            num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
             framed=framed,
         )
         schedule = prepared.settings.beta_schedule or module.spec.beta_schedule
         animation = Animation(module, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
-        self._model.enter_context(animated_model(find_backend(shared.sd_model), animation, call))
+        self._model.enter_context(animated_model(backend, animation, call))
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:
         """Blend the request's conditionings over the frames, once."""
         conds: Conds | None = getattr(self.p, positive)
-        unconds: list[Schedule] = getattr(self.p, negative)
+        unconds: Sequence[Schedule] | None = getattr(self.p, negative)
         if conds is None or conds is self._blended.get(positive):
             return
         blending = self.prepared.parameters.travel.blend

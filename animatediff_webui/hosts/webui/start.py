@@ -6,7 +6,7 @@ request's own object, and are replaced there for the time of one call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -19,9 +19,19 @@ from animatediff_webui.core.latents import blend_latents, init_alphas, init_and_
 from animatediff_webui.core.parameters import InitImage
 from animatediff_webui.core.plan import Plan
 
-from .host_types import ImageRequest, NoiseGenerator, Request, has_hires_fix, is_image_request
-from .patches import replaced
+from .host_types import (
+    ImageRequest,
+    LatentRequest,
+    NoiseGenerator,
+    Request,
+    Sampler,
+    has_hires_fix,
+    is_image_request,
+    starts_from_latents,
+)
+from .patches import replaced, wrapped
 
+_CROP, _FILL = 1, 2  # the resize modes that cut off, and that fill up, what does not fit
 _LATENT_RESIZE = 3  # the resize mode that stretches latents instead of pictures
 
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -45,21 +55,28 @@ class FirstDraw:
         return getattr(self._generator, name)
 
 
-def enter_start(stack: ExitStack, p: Request, plan: Plan) -> None:
-    """Let the request start as the clip does, until the stack is closed."""
+def enter_start(stack: ExitStack, p: Request, plan: Plan, frames: Sequence[Image.Image]) -> None:
+    """Let the request start as the clip does, until the stack is closed.
+
+    `frames` are the pictures that the frames of a txt2img request start from, if there are any; img2img has
+    its own.
+    """
     if is_image_request(p):
         # The host made its sampler before there was a schedule to make it from.
         sampler = sd_samplers.create_sampler(p.sampler_name, shared.sd_model)
         stack.enter_context(replaced(p, "sampler", sampler))
         init = _clip_latents(p, plan.parameters.init)
         stack.enter_context(replaced(p, "init_latent", init))
+    elif frames:
+        stack.enter_context(replaced(p, "init_latent", _encoded_frames(p, frames)))
+        stack.enter_context(wrapped(sd_samplers, "create_sampler", _making_img2img_samplers))
     order = list(plan.noise_order(int(p.seeds[0])))
     stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, lambda noise: noise[order])))
 
 
 def sample_pass(p: Request, each: SamplingPass, sample: Callable[[], torch.Tensor]) -> torch.Tensor:
     """One of FreeInit's passes by the host's own `p.sample`; only the last one goes on to hires fix."""
-    image = p if is_image_request(p) else None
+    image = p if starts_from_latents(p) else None
 
     def start(noise: torch.Tensor) -> torch.Tensor:
         return each.start_noise(noise, over_latents=image is not None)
@@ -73,6 +90,34 @@ def sample_pass(p: Request, each: SamplingPass, sample: Callable[[], torch.Tenso
             init = _unchanged_outside(image, image.init_latent, each.start_latents(image.init_latent))
             stack.enter_context(replaced(p, "init_latent", init))
         return sample()
+
+
+def _making_img2img_samplers(create_sampler: Callable[..., Sampler]) -> Callable[..., Sampler]:
+    """The host's function, whose samplers sample as img2img's do in txt2img too.
+
+    They are made by a function of one of the host's modules in the middle of txt2img's `sample`, which leaves
+    no other place to come in between.
+    """
+
+    def create(*args: object, **kwargs: object) -> Sampler:
+        sampler = create_sampler(*args, **kwargs)
+
+        def sample(p: LatentRequest, x: torch.Tensor, *conds: object, **others: object) -> torch.Tensor:
+            return sampler.sample_img2img(p, p.init_latent, x, *conds, **others)
+
+        sampler.sample = sample
+        return sampler
+
+    return create
+
+
+def _encoded_frames(p: Request, frames: Sequence[Image.Image]) -> torch.Tensor:
+    """The latents `f c h w` of pictures that fill the request's size, cropped where they do not fit."""
+    # The VAE draws from torch's own generator.
+    with torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]: untyped
+        torch.manual_seed(int(p.seeds[0]))  # pyright: ignore[reportUnknownMemberType]: untyped
+        latents = [_encoded(images.resize_image(_CROP, frame, p.width, p.height)) for frame in frames]
+    return torch.cat(latents)
 
 
 def _clip_latents(p: ImageRequest, settings: InitImage) -> torch.Tensor:
@@ -98,9 +143,11 @@ def blended_init(
     return blend_latents(noise, init, alphas, last, last_alphas)
 
 
-def _unchanged_outside(p: ImageRequest, init: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
+def _unchanged_outside(p: LatentRequest, init: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     """`changed` where inpainting may change the picture, `init` elsewhere: whole in every frame."""
-    return changed if p.mask is None else init * (1 - p.nmask) + changed * p.nmask
+    if not is_image_request(p) or p.mask is None:
+        return changed
+    return init * (1 - p.nmask) + changed * p.nmask
 
 
 def _encoded_last_frame(p: ImageRequest, image: Image.Image) -> torch.Tensor:
@@ -109,14 +156,19 @@ def _encoded_last_frame(p: ImageRequest, image: Image.Image) -> torch.Tensor:
     if p.paste_to is not None:  # "only masked": the same cut-out
         x, y, width, height = p.paste_to
         image = images.resize_image(p.resize_mode, image, *p.init_images[0].size)
-        image = images.resize_image(2, image.crop((x, y, x + width, y + height)), p.width, p.height)
+        image = images.resize_image(_FILL, image.crop((x, y, x + width, y + height)), p.width, p.height)
     elif p.resize_mode != _LATENT_RESIZE:
         image = images.resize_image(p.resize_mode, image, p.width, p.height)
+    latent = _encoded(image)
+    if latent.shape[-2:] != p.init_latent.shape[-2:]:
+        latent = torch.nn.functional.interpolate(latent, size=p.init_latent.shape[-2:], mode="bilinear")
+    return latent.to(p.init_latent)
+
+
+def _encoded(image: Image.Image) -> torch.Tensor:
+    """The latent `1 c h w` of an RGB picture in the request's size."""
     array = np.array(image).astype(np.float32) / 255
     pixels = torch.tensor(array).permute(2, 0, 1)[None]
     method = sd_samplers_common.approximation_indexes.get(shared.opts.sd_vae_encode_method)
     pixels = pixels.to(shared.device, dtype=devices.dtype_vae)
-    latent = sd_samplers_common.images_tensor_to_samples(pixels, method, shared.sd_model)
-    if latent.shape[-2:] != p.init_latent.shape[-2:]:
-        latent = torch.nn.functional.interpolate(latent, size=p.init_latent.shape[-2:], mode="bilinear")
-    return latent.to(p.init_latent)
+    return sd_samplers_common.images_tensor_to_samples(pixels, method, shared.sd_model)

@@ -18,12 +18,14 @@ from .host_types import ModelCall
 class WindowedCall:
     """What a call of the model needs to know of the clip that is being sampled.
 
-    `windows` gives the windows of the current step, `num_parts` how many prompts `AND` joins; the model runs
-    inside `framed(window, num_groups)`, where a call has so many rows for each frame. `before_window` is
-    called with the windows done and the number of all of them, before each and after the last; it may raise.
+    `windows` gives the windows of the current step, `num_parts` how many prompts `AND` joins frame by frame;
+    `share` is a window's part of the frames. The model runs inside `framed(window, num_groups)`, where a call
+    has so many rows for each frame. `before_window` is called with the windows done and the number of all of
+    them, before each and after the last; it may raise.
     """
 
     num_frames: int
+    share: float
     windows: Callable[[], Sequence[Window]]
     num_parts: Callable[[], int]
     before_window: Callable[[int, int], None]

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from animatediff_webui.core.formats import FORMATS, Format, format_names
 from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.options import WriterOptions
-from animatediff_webui.media.sound import Sound
 from animatediff_webui.media.store import FrameSelection
+
+if TYPE_CHECKING:
+    from animatediff_webui.media.sound import Sound
 
 
 @dataclass(frozen=True)

@@ -189,3 +189,16 @@ def test_a_late_preview_looks_like_the_clip(animator):
 def test_preview_every_nought_is_refused(animator):
     with pytest.raises(UserError, match="preview_every is 0"):
         animator.generate("a circle", steps=1, preview_every=0, on_preview=print)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_too_little_memory_is_the_users_to_mend_and_said_in_one_sentence(part, animator, tmp_path):
+    layer = getattr(animator.pipeline, part).get_submodule({"unet": "mid_block", "vae": "decoder"}[part])
+    hook = layer.register_forward_hook(lambda *_: torch.empty(2**55, dtype=torch.uint8))
+    try:
+        with pytest.raises(UserError, match=r"not enough memory \(.+\): ask for smaller frames") as refused:
+            animator.generate("a circle", seed=1, steps=1, video_length=2, batch_size=2).save(tmp_path)
+    finally:
+        hook.remove()
+    assert len(str(refused.value).splitlines()) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

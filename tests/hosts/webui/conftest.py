@@ -24,6 +24,7 @@ NAMES = (
     "hashes", "prompt_parser", "img2img", "paths", "ui_tempdir", "sd_unet", "images", "extensions",
     "script_callbacks",
 )  # fmt: skip
+HOSTS_PACKAGES = ("modules", "gradio", "backend", "ldm_patched", "modules_forge")
 ADAPTER = (
     "run", "api", "batch", "extension", "output", "controlnet.argument", "sampling", "request", "backends",
 )  # fmt: skip
@@ -45,7 +46,7 @@ def host():
     finally:
         sys.path.remove(str(FAKE_HOST))
         for name in set(sys.modules) - before:
-            if name.split(".")[0] in ("modules", "gradio") or ".hosts.webui" in name:
+            if name.split(".")[0] in HOSTS_PACKAGES or ".hosts.webui" in name:
                 del sys.modules[name]
 
 

@@ -64,6 +64,7 @@ def test_layers_are_moved_one_by_one_where_the_host_does_so():
         layer.to = lambda device, layer=layer: moves.append((layer, device))
     with on_device(module, torch.device("cpu"), layer_by_layer=True), module.frames(2):
         first = next(iter(module.layers().values()))
+        first.register_buffer("elsewhere", torch.empty(1, device="meta"))
         first(torch.zeros(2, 32, 4, 4))
     assert moves == [(first, torch.device("cpu")), (first, "cpu")]
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in module.modules())

@@ -16,7 +16,7 @@ from tests.hosts.webui.conftest import (
     unload_scripts,
 )
 
-CALLBACKS = {"app_started": 1, "ui_settings": 1, "before_ui": 1, "script_unloaded": 1}
+CALLBACKS = {"app_started": 1, "ui_settings": 1, "before_ui": 1, "image_grid": 1, "script_unloaded": 1}
 
 
 @pytest.fixture
@@ -77,6 +77,14 @@ def test_reload_ui_twice_leaves_one_of_everything(host, callbacks, monkeypatch):
         assert len(set(labels)) == len(labels) == (number or len(labels)) > 0
         number = len(labels)
         assert len(callbacks["image_grid"]) == 1
+
+
+def test_axes_are_in_the_grids_list_once_the_script_is_loaded(host, callbacks, monkeypatch):
+    """A host without a page makes its list of axes before it calls `before_ui`."""
+    grid = SimpleNamespace(axis_options=[], AxisOption=axis, AxisOptionImg2Img=axis)
+    monkeypatch.setattr(host.scripts, "scripts_data", [SimpleNamespace(path="x/xyz_grid.py", module=grid)])
+    load_scripts(host)
+    assert "[AnimateDiff] Closed loop" in [option.label for option in grid.axis_options]
 
 
 def axis(label, *args, **options):

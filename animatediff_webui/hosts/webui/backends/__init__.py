@@ -6,15 +6,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import nn
-
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.hosts.webui.host_types import ModelCall
 
-from . import ldm
+from . import backend, ldm, ldm_patched
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from animatediff_webui.hosts.webui.host_types import ModelCall
     from motion_module.module import MotionModule
     from motion_module.schedules import BetaSchedule
 
@@ -37,6 +37,11 @@ class Backend(Protocol):
         """The cumulative alpha of the last timestep, where there is least of the picture."""
         ...
 
+    @property
+    def alternates_parts(self) -> bool:
+        """Whether the parts that `AND` joins come frame by frame; else each part is a clip of its own."""
+        ...
+
     def wrapped_call(self, wrap: Callable[[ModelCall], ModelCall]) -> AbstractContextManager[None]:
         """Inside, every call of the model goes through `wrap(call)`."""
         ...
@@ -49,19 +54,22 @@ class Backend(Protocol):
         """Inside, the motion module is where the UNet's calls find it; afterwards it stays if `keep`."""
         ...
 
+    def estimated(self, share: float) -> AbstractContextManager[None]:
+        """Inside, a host that reckons what memory a call takes does so for `share` of its rows."""
+        ...
 
-_ADAPTERS: tuple[Callable[[object], Backend | None], ...] = (ldm.adapt,)
+
+_ADAPTERS: tuple[Callable[[object], Backend | None], ...] = (backend.adapt, ldm_patched.adapt, ldm.adapt)
+"""In this order: the models of the forks also look like those that they came from."""
 
 
 def find_backend(model: object) -> Backend:
-    """The adapter for a checkpoint in memory. Raises UserError where there is none."""
-    if hasattr(model, "forge_objects"):
-        raise UserError(
-            "This is Forge or reForge, which samples in a way that AnimateDiff does not know yet: use "
-            "AUTOMATIC1111's WebUI, 1.6.1 to 1.10.1."
-        )
+    """The adapter for a checkpoint in memory.
+
+    Raises UserError where there is none, and MotionModuleError for one that no motion module fits.
+    """
     for adapt in _ADAPTERS:
-        backend = adapt(model)
-        if backend is not None:
-            return backend
+        found = adapt(model)
+        if found is not None:
+            return found
     raise UserError("No checkpoint is loaded: choose an SD1.5 or SDXL checkpoint.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -57,6 +57,10 @@ class LdmBackend:
     def last_alpha_cumprod(self) -> float:
         return self.model.alphas_cumprod[-1].item()
 
+    @property
+    def alternates_parts(self) -> bool:
+        return True
+
     def wrapped_call(self, wrap: Callable[[ModelCall], ModelCall]) -> AbstractContextManager[None]:
         return wrapped(self.model, "apply_model", wrap)
 
@@ -67,6 +71,9 @@ class LdmBackend:
     def placed(self, module: MotionModule, *, keep: bool) -> AbstractContextManager[None]:
         layer_by_layer = bool(getattr(self.model, "lowvram", False)) and shared.cmd_opts.lowvram
         return on_device(module, devices.device, layer_by_layer=layer_by_layer, keep=keep)
+
+    def estimated(self, share: float) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from modules import script_callbacks, scripts, shared
+from modules import scripts, shared
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.plan import DEFAULT_FPS
@@ -38,11 +38,7 @@ class XyzModule(Protocol):
 
 
 def register_axes() -> None:
-    """Put the axes into the host's list, in the place of those of an earlier start of the page.
-
-    The host forgets callbacks before each start, so that there is one for grids as well.
-    """
-    script_callbacks.on_image_grid(on_image_grid)
+    """Put the axes into the host's list, in the place of those that are there, if its script is loaded."""
     module = _xyz_module()
     if module is None:
         return

@@ -54,3 +54,10 @@ def test_widgets_keep_their_fields_bounds():
             assert (widget.minimum, widget.maximum) == (field.minimum, field.maximum)
         assert widget.is_whole == (field.kind is Kind.INTEGER)
         assert widget.info or field.kind is Kind.MODEL
+
+
+def test_widgets_that_share_a_row_have_short_help():
+    """What else there is to know is a tooltip: a long text would push its neighbours out of line."""
+    infos = {widget.name: widget.info for widget in build_widgets(not_yet=())}
+    shared = [name for group in LAYOUT for row in group.rows if len(row) > 1 for name in row]
+    assert {name: len(infos[name]) for name in shared if len(infos[name]) > 90} == {}

@@ -23,8 +23,9 @@ class StableDiffusionProcessing:
         defaults = {
             "outpath_samples": None, "prompt": "", "negative_prompt": "", "styles": [], "seed": 1,
             "subseed": -1, "subseed_strength": 0, "sampler_name": "Euler", "batch_size": 1, "n_iter": 1,
-            "steps": 2, "cfg_scale": 7.0, "width": 64, "height": 64, "do_not_save_samples": False,
-            "do_not_save_grid": False, "s_min_uncond": 0.0, "disable_extra_networks": False, "refiner": None,
+            "steps": 2, "cfg_scale": 7.0, "denoising_strength": 0.75, "width": 64, "height": 64,
+            "do_not_save_samples": False, "do_not_save_grid": False, "s_min_uncond": 0.0,
+            "disable_extra_networks": False, "refiner": None,
         }  # fmt: skip
         for name, value in {**defaults, **fields}.items():
             setattr(self, name, value)
@@ -33,10 +34,20 @@ class StableDiffusionProcessing:
         self.sampler = self.rng = self.paste_to = self.c = self.uc = None
         self.overlay_images = self.color_corrections = None
         self.is_hr_pass, self.iteration = False, 0
+        self._before_every_sampling = []
 
     @property
     def sd_model(self):
         return shared.sd_model
+
+    def _renew_forge_objects(self):
+        """In forks every pass begins with the patchers as they are with LoRAs, which scripts then copy."""
+        if hasattr(self.sd_model, "forge_objects"):
+            self.sd_model.forge_objects = self.sd_model.forge_objects_after_applying_lora.shallow_copy()
+            for patch in self._before_every_sampling:
+                unet = self.sd_model.forge_objects.unet.clone()
+                patch(unet)
+                self.sd_model.forge_objects.unet = unet
 
     def comment(self, text):
         self.comments[text] = 1
@@ -78,6 +89,8 @@ class StableDiffusionProcessing:
             [self.cached_uc],
             self.extra_network_data,
         )
+        if getattr(self.sd_model, "encodes_no_idle_prompt", False) and self.cfg_scale == 1:
+            self.uc = None
         self.c = self.get_conds_with_caching(
             parser.get_multicond_learned_conditioning,
             self.prompts,
@@ -221,6 +234,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
         self.sampler = sd_samplers.create_sampler(self.sampler_name, self.sd_model)
         x = self.rng.next()
+        self._renew_forge_objects()
         samples = self.sampler.sample(
             self,
             x,
@@ -241,6 +255,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.rng = rng.ImageRNG(samples.shape[1:], self.seeds)
         noise = self.rng.next()
         self.calculate_hr_conds()
+        self._renew_forge_objects()
         samples = self.sampler.sample_img2img(
             self,
             samples,
@@ -333,6 +348,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
 
     def sample(self, conditioning, unconditional_conditioning, seeds, subseeds, subseed_strength, prompts):
         x = self.rng.next()
+        self._renew_forge_objects()
         samples = self.sampler.sample_img2img(
             self,
             self.init_latent,

@@ -27,7 +27,7 @@ class CFGDenoiser(torch.nn.Module):
         self.sampler, self.p = sampler, None
         self.step, self.steps, self.total_steps = 0, None, None
         self.mask = self.nmask = self.init_latent = None
-        self.alphas = shared.sd_model.alphas_cumprod
+        self.alphas = getattr(shared.sd_model, "alphas_cumprod", None)
 
     def _apply_model(self, x, sigma, cond):
         return shared.sd_model.apply_model(x, sigma, cond=cond)
@@ -45,6 +45,8 @@ class CFGDenoiser(torch.nn.Module):
             self.update_inner_model()
             cond, uncond = self.sampler.sampler_extra_args["cond"], self.sampler.sampler_extra_args["uncond"]
         conds_list, tensor = prompt_parser.reconstruct_multicond_batch(cond, self.step)
+        if hasattr(shared.sd_model, "forge_objects"):
+            return self._forked(x, sigma, uncond, tensor, cond_scale, conds_list)
         uncond = prompt_parser.reconstruct_cond_batch(uncond, self.step)
         batch_size, repeats = len(conds_list), [len(conds) for conds in conds_list]
 
@@ -79,6 +81,19 @@ class CFGDenoiser(torch.nn.Module):
             for cond_index, weight in conds:
                 scale = weight * (1.0 if skip_uncond else cond_scale)
                 denoised[i] += (x_out[cond_index] - denoised_uncond[i]) * scale
+        if self.mask is not None:
+            denoised = self.init_latent * self.mask + self.nmask * denoised
+        self.sampler.last_latent = denoised
+        self.step += 1
+        return denoised
+
+    def _forked(self, x, sigma, uncond, cond, cond_scale, conds_list):
+        """As the forks do it."""
+        from backend.sampling_function import sampling_function
+
+        if uncond is not None:
+            uncond = prompt_parser.reconstruct_cond_batch(uncond, self.step)
+        denoised = sampling_function(shared.sd_model, x, sigma, uncond, cond, cond_scale, conds_list)
         if self.mask is not None:
             denoised = self.init_latent * self.mask + self.nmask * denoised
         self.sampler.last_latent = denoised

@@ -58,6 +58,10 @@ class Sampler:
         )
 
     def _run(self, p, x, cond, uncond, steps, image_cond):
+        if hasattr(shared.sd_model, "forge_objects"):
+            from backend.sampling_function import sampling_prepare
+
+            sampling_prepare(shared.sd_model.forge_objects.unet, x)
         cfg = self.model_wrap_cfg
         cfg.p, cfg.step, cfg.mask, cfg.nmask = p, 0, getattr(p, "mask", None), getattr(p, "nmask", None)
         self.sampler_extra_args = {"cond": cond, "uncond": uncond}

@@ -1,0 +1,55 @@
+"""Small models that anybody may read, and the command line with them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    collect_ignore_glob = ["test_*.py"]  # children are copies of the process, which Windows cannot make
+
+SMALL = (
+    "--steps", "2", "--video-length", "2", "--batch-size", "2", "--seed", "1", "--width", "64",
+    "--height", "64",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def models(checkpoint, module_file) -> list[str]:
+    """Options of a clip that takes a tenth of a second, by models that every user may read."""
+    for path in (module_file, module_file.parent, checkpoint, *checkpoint.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for folder in module_file.parents:
+        if folder.owner() == module_file.owner() and "pytest" in str(folder):
+            folder.chmod(0o755)
+    return ["--checkpoint", str(checkpoint), "--model", str(module_file), *SMALL]
+
+
+@pytest.fixture(scope="session")
+def generate(models, animator) -> Callable[..., Callable[[], int]]:
+    """`generate(options...)` is the work of a child: the command line, a prompt and small models."""
+    from standalone.command_line import main
+
+    animator.generate("a", steps=1, video_length=1, batch_size=1)  # libraries are loaded once, in the parent
+
+    def prepare(*options: object, prompt: str = "a circle", command: str = "generate", before=lambda: None):
+        def work() -> int:
+            before()
+            return main([command, prompt, *models, *map(str, options)])
+
+        return work
+
+    return prepare
+
+
+def finals(folder: Path) -> list[Path]:
+    """All that lies there under a final name."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """All that lies there under a hidden one."""
+    return sorted(path for path in folder.rglob(".*"))

@@ -1,0 +1,3 @@
+import torch
+
+def rescale_zero_terminal_snr_sigmas(sigmas: torch.Tensor) -> torch.Tensor: ...

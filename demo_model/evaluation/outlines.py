@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from .judge import FrameJudgement
+if TYPE_CHECKING:
+    from .judge import FrameJudgement
 
 
 def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
@@ -27,8 +29,10 @@ def follow_masks(seen: Sequence[FrameJudgement], masks: np.ndarray) -> float:
 def neighbour_overlap(seen: Sequence[FrameJudgement]) -> float:
     """The mean overlap of neighbouring frames' outlines once they are moved onto each other's centre.
 
-    A frame without an object overlaps with nothing.
+    A frame without an object overlaps with nothing; a frame alone is like itself.
     """
+    if len(seen) < 2:
+        return 1.0
     return float(np.mean([_centred_overlap(first, second) for first, second in pairwise(seen)]))
 
 

@@ -61,5 +61,6 @@ def report(answers: Sequence[Answer]) -> list[tuple[str, str]]:
         ("coherent", _share(answers, lambda a: a.seen.coherent)),
         ("jerk", f"{_mean([a.seen.jerk for a in answers]):.1%}"),
         ("area flicker", f"{_mean([a.seen.flicker for a in answers]):.1%}"),
+        ("neighbouring outlines' overlap, centred", f"{_mean([a.seen.likeness for a in answers]):.2f}"),
         ("seconds a clip", f"{_mean([a.seconds for a in answers]):.1f}"),
     ]

@@ -1,4 +1,4 @@
-"""How well outlines agree: with where they ought to be, and with their neighbours."""
+"""How well the outlines of neighbouring frames agree."""
 
 from __future__ import annotations
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
     """Of two masks (h, w); 0 where both are empty."""
     return float((first & second).sum() / max(1, (first | second).sum()))
-
-
-def follow_masks(seen: Sequence[FrameJudgement], masks: np.ndarray) -> float:
-    """The mean overlap of the drawn objects with the masks (n, h, w) of where they have to be."""
-    return float(
-        np.mean([intersection_over_union(frame.mask, mask) for frame, mask in zip(seen, masks, strict=True)])
-    )
 
 
 def neighbour_overlap(seen: Sequence[FrameJudgement]) -> float:
@@ -48,10 +41,3 @@ def _centred_overlap(first: FrameJudgement, second: FrameJudgement) -> float:
     grid = affine_grid(torch.tensor([shift]), [1, 1, height, width], align_corners=False)
     moved = grid_sample(mask, grid, align_corners=False)[0, 0].numpy() > 0.5
     return intersection_over_union(first.mask, moved)
-
-
-def path_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """The correlation of two paths (n, 2) about their means, x and y together: 1 where they go alike."""
-    one, other = first - first.mean(0), second - second.mean(0)
-    length = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    return float((one * other).sum() / length) if length else 0.0

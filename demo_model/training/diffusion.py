@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.nn.functional import avg_pool2d
 
 NUM_TIMESTEPS = 1000
-REGIONS = (2, 4, 8, 16)
 
 
 def alphas_cumprod(schedule: str) -> torch.Tensor:
@@ -38,14 +36,10 @@ def v_loss(
     clean: torch.Tensor,
     kept: torch.Tensor,
     predict: Callable[[torch.Tensor], torch.Tensor],
-    *,
-    shared: float = 0.0,
 ) -> torch.Tensor:
     """The mean squared error of what `predict` makes of noisy `clean` (b ... c h w), as a v.
 
     The noise of a channel is shifted as a whole, too: without, plain dark or light pictures come out grey.
-    `shared` adds the errors that the cells of a region have in common, for regions of several sizes: a shape
-    that is a little too large or too far left is hardly wrong anywhere, but wrong all along its outline.
     """
     batch, channels = clean.shape[0], clean.shape[-3]
     noise = torch.randn_like(clean)
@@ -53,8 +47,4 @@ def v_loss(
     noisy, target = add_noise(clean, noise, kept)
     with half_precision():
         predicted = predict(noisy)
-    error = predicted.float() - target
-    loss = error.square().mean()
-    for side in REGIONS if shared else ():
-        loss = loss + shared * (side * avg_pool2d(error.flatten(0, -4), side)).square().mean()
-    return loss
+    return (predicted.float() - target).square().mean()

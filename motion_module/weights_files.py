@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,16 @@ MOST_WRAPPERS = 8
 LONGEST_KEY = 1000
 ZIP, PICKLE = b"PK", b"\x80"
 """How what `torch.save` writes starts, since PyTorch 1.6 and before."""
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of weights in a folder and its sub-folders, linked ones too, in the order of their names."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.suffix.lower() in SUFFIXES:
+                yield path
 
 
 @dataclass(frozen=True)

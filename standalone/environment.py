@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-MINIMUM_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = (ROOT / "requirements-torch.txt", ROOT / "requirements.txt")
 DEVELOPMENT = (*RUNTIME, ROOT / "requirements-dev.txt")

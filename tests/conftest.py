@@ -15,6 +15,10 @@ def pytest_addoption(parser):
         "--hostile-minutes", type=float, default=3.0, metavar="M",
         help="how long the slow tests of tests/hostile may take together (default: %(default)s)",
     )  # fmt: skip
+    parser.addoption(
+        "--webui-url", metavar="URL",
+        help="a running WebUI with this extension and the API, to try it on, too",
+    )  # fmt: skip
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -44,7 +44,8 @@ def format_value(parameters: Parameters, *, model: str | None = None, model_hash
 
     `model` is the module that was used, where the parameters leave the choice open.
     """
-    values = {name: to_json(value) for name, value in changed_values(public(parameters)).items()}
+    changed = changed_values(public(parameters))
+    values = {name: to_json(value) for name, value in changed.items()}
     if model is not None:
         values["model"] = model
     if model_hash is not None:
@@ -73,15 +74,15 @@ def parse_value(text: str) -> AnimationInfo:
     # ValueError: no JSON, or a number of thousands of digits; RecursionError: brackets without end.
     except (ValueError, RecursionError) as error:
         raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
-    hashes = [str(values[key]) for key in (HASH_KEY, _OLD_HASH_KEY) if values.get(key) is not None]
-    unknown = tuple(key for key in values if key not in known and key not in (HASH_KEY, _OLD_HASH_KEY))
-    return AnimationInfo(parameters, hashes[0] if hashes else None, unknown)
+    model_hash = values.get(HASH_KEY, values.get(_OLD_HASH_KEY))
+    unknown = tuple(key for key in values if key not in {*known, HASH_KEY, _OLD_HASH_KEY})
+    return AnimationInfo(parameters, None if model_hash is None else str(model_hash), unknown)
 
 
 def public(parameters: Parameters) -> Parameters:
     """`parameters` without what never goes into an infotext: pictures and paths."""
-    private = {name: FIELD_BY_NAME[name].default for name in changed_values(parameters) if _is_private(name)}
-    return replace_values(parameters, private)
+    private = filter(_is_private, changed_values(parameters))
+    return replace_values(parameters, {name: FIELD_BY_NAME[name].default for name in private})
 
 
 def _is_private(name: str) -> bool:

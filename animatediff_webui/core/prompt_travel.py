@@ -103,8 +103,11 @@ class PromptTrack:
     @property
     def lora_strengths(self) -> dict[str, tuple[float, ...]]:
         """Each keyframe LoRA's strength per frame, blended like the prompts; without a tag it is 0."""
-        names = [tag.name for _, tags in self.keyframe_loras for tag in tags]
-        return {name: self._strengths(name) for name in names}
+        strengths: dict[str, tuple[float, ...]] = {}
+        for _, tags in self.keyframe_loras:
+            for tag in tags:
+                strengths[tag.name] = self._strengths(tag.name)
+        return strengths
 
     def extended(self, num_frames: int) -> PromptTrack:
         """This track for a longer clip: the last frame holds."""
@@ -121,9 +124,10 @@ class PromptTrack:
 
     def per_prompt(self, values: Sequence[T]) -> list[T]:
         """Of each prompt, the value of a frame that has it on its left: the inverse of `per_frame`."""
-        lefts = [blend.left for blend in self.blends]
-        frames = [lefts.index(prompt) if prompt in lefts else 0 for prompt in range(len(self.prompts))]
-        return [values[frame] for frame in frames]
+        found = [values[0]] * len(self.prompts)
+        for frame, blend in reversed(list(enumerate(self.blends))):
+            found[blend.left] = values[frame]
+        return found
 
     def blended(self, values: Sequence[float]) -> list[float]:
         """Of each frame, the mean of its prompts' numbers."""
@@ -327,8 +331,8 @@ def _split_json(text: str) -> _Schedule:
                 f'Line {line}: expected an entry such as "8": "text", separated by commas, found '
                 f"{body[start : start + 30]!r}."
             )
-        position, prompt = (_unescaped(part, line).strip() for part in match.group(1, 2))
-        entries.append(_Entry(position, prompt, line))
+        position, prompt = _unescaped(match[1], line), _unescaped(match[2], line)
+        entries.append(_Entry(position.strip(), prompt.strip(), line))
         comma, at = bool(match[3]), match.end()
         line += body.count("\n", start, at)
     return _Schedule(entries)

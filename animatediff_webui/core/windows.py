@@ -1,8 +1,7 @@
 """Context windows: which frames the motion module sees together in one step, and how windows become one clip.
 
 A clip longer than the context length is denoised window by window; the windows' predictions are averaged per
-frame, with weights that sum to one. Everything here is plain integers, except `gather` and `fuse`, which
-take tensors.
+frame, with weights that sum to one. Everything here is plain integers, except `fuse`, which takes tensors.
 """
 
 from __future__ import annotations
@@ -122,17 +121,6 @@ def halving_fraction(step: int) -> float:
         step >>= 1
         place /= 2
     return fraction
-
-
-def gather(rows: torch.Tensor, window: Window, num_frames: int) -> torch.Tensor:
-    """The window's rows `(g l) ...` of `(g f) ...`: every group's frames, in the window's order.
-
-    Raises ValueError if the rows are no whole number of clips.
-    """
-    if len(rows) % num_frames:
-        raise ValueError(f"Expected rows for clips of {num_frames} frames, found {len(rows)} rows.")
-    groups = rows.reshape(-1, num_frames, *rows.shape[1:])
-    return groups[:, list(window.frames)].flatten(0, 1)
 
 
 def fuse(

@@ -104,9 +104,9 @@ def overlap(mask: np.ndarray, shape: str) -> float:
         [float(columns.min() + columns.max() + 1) / 2 - 64, float(rows.min() + rows.max() + 1) / 2 - 64]
     )
     radius = 24 * float(np.sqrt(mask.sum() / bounds.sum().item()))
-    tries = list(product((0.92, 1.0, 1.08), (-2.5, 0.0, 2.5), (-2.5, 0.0, 2.5)))
-    radii = torch.tensor([radius * scale for scale, _, _ in tries])
-    shifts = np.array([(dx, dy) for _, dx, dy in tries])
+    tries = np.array(list(product((0.92, 1.0, 1.08), (-2.5, 0.0, 2.5), (-2.5, 0.0, 2.5))))
+    radii = torch.from_numpy(radius * tries[:, 0]).float()
+    shifts = tries[:, 1:]
     centers = torch.from_numpy(middle - box * radius / 24 + shifts).float()
     drawn = cover(shape, centers, radii, size=mask.shape[0])[:, 0]
     common = torch.minimum(drawn, seen).sum((1, 2))
@@ -115,14 +115,17 @@ def overlap(mask: np.ndarray, shape: str) -> float:
 
 def judge_shape(masks: list[np.ndarray]) -> str | None:
     """The shape whose outline fits the masks best on average; None if even that fits badly."""
-    fits = {shape: float(np.mean([overlap(mask, shape) for mask in masks])) for shape in SHAPES}
+    fits: dict[str, float] = {}
+    for shape in SHAPES:
+        overlaps = [overlap(mask, shape) for mask in masks]
+        fits[shape] = float(np.mean(overlaps))
     best = max(fits, key=lambda shape: fits[shape])
     return best if fits[best] > 0.55 else None
 
 
 def judge_clip(frames: list[Image.Image]) -> ClipJudgement:
     """Judge a clip of square frames; needs at least one."""
-    seen = [judge_frame(frame) for frame in frames]
+    seen = list(map(judge_frame, frames))
     width = frames[0].width
     background = Counter(frame.background_color for frame in seen).most_common(1)[0][0]
     found = [frame for frame in seen if frame.center is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,13 +31,12 @@ class Question:
 def build_questions(count: int) -> list[Question]:
     """`count` questions, the same every time, taking the motions and the shapes in turn."""
     rng = np.random.default_rng(2024)
-    scenes = [
-        Scene(color, shape, background, motion)
-        for color, shape, background, motion in product(OBJECT_COLORS, SHAPES, BACKGROUND_COLORS, MOTIONS)
-        if color != background and is_held_out(Scene(color, shape, background, motion))
-    ]
+    by_kind: dict[tuple[str, str], list[Scene]] = defaultdict(list)
+    for look in product(OBJECT_COLORS, SHAPES, BACKGROUND_COLORS, MOTIONS):
+        scene = Scene(*look)
+        if scene.color != scene.background and is_held_out(scene):
+            by_kind[scene.shape, scene.motion].append(scene)
     kinds = list(product(SHAPES, MOTIONS))
-    by_kind = {kind: [s for s in scenes if (s.shape, s.motion) == kind] for kind in kinds}
     questions: list[Question] = []
     for index in range(count):
         choices = by_kind[kinds[index % len(kinds)]]

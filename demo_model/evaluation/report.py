@@ -39,12 +39,12 @@ class Answer:
 
 
 def _share(answers: Sequence[Answer], is_right: Callable[[Answer], bool]) -> str:
-    right = sum(is_right(answer) for answer in answers)
+    right = sum(map(is_right, answers))
     return f"{right / max(1, len(answers)):.0%} ({right} of {len(answers)})"
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / max(1, len(values))
+def _mean(answers: Sequence[Answer], measure: Callable[[Answer], float]) -> float:
+    return sum(map(measure, answers)) / max(1, len(answers))
 
 
 def report(answers: Sequence[Answer]) -> list[tuple[str, str]]:
@@ -56,11 +56,11 @@ def report(answers: Sequence[Answer]) -> list[tuple[str, str]]:
         ("background right", _share(answers, lambda a: a.background_is_right)),
         ("shape right", _share(answers, lambda a: a.shape_is_right)),
         ("direction right (not still)", _share(moving, lambda a: a.direction_is_right)),
-        ("displacement (not still)", f"{_mean([a.seen.displacement for a in moving]):.1%}"),
-        ("drift when still", f"{_mean([a.seen.drift for a in still]):.1%}"),
+        ("displacement (not still)", f"{_mean(moving, lambda a: a.seen.displacement):.1%}"),
+        ("drift when still", f"{_mean(still, lambda a: a.seen.drift):.1%}"),
         ("coherent", _share(answers, lambda a: a.seen.coherent)),
-        ("jerk", f"{_mean([a.seen.jerk for a in answers]):.1%}"),
-        ("area flicker", f"{_mean([a.seen.flicker for a in answers]):.1%}"),
-        ("neighbouring outlines' overlap, centred", f"{_mean([a.seen.likeness for a in answers]):.2f}"),
-        ("seconds a clip", f"{_mean([a.seconds for a in answers]):.1f}"),
+        ("jerk", f"{_mean(answers, lambda a: a.seen.jerk):.1%}"),
+        ("area flicker", f"{_mean(answers, lambda a: a.seen.flicker):.1%}"),
+        ("neighbouring outlines' overlap, centred", f"{_mean(answers, lambda a: a.seen.likeness):.2f}"),
+        ("seconds a clip", f"{_mean(answers, lambda a: a.seconds):.1f}"),
     ]

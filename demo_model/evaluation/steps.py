@@ -43,11 +43,14 @@ class LastWindowPlan(Plan):
 
     def windows(self, step: int) -> tuple[Window, ...]:
         windows = super().windows(step)
-        owner = {frame: index for index, window in enumerate(windows) for frame in window.frames}
-        return tuple(
-            Window(window.frames, tuple(float(owner[frame] == index) for frame in window.frames))
-            for index, window in enumerate(windows)
-        )
+        owners: dict[int, Window] = {}
+        for window in windows:
+            owners |= dict.fromkeys(window.frames, window)
+        unblended: list[Window] = []
+        for window in windows:
+            weights = [float(owners[frame] is window) for frame in window.frames]
+            unblended.append(Window(window.frames, tuple(weights)))
+        return tuple(unblended)
 
 
 def build_last_window_plan(

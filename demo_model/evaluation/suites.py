@@ -92,17 +92,20 @@ def measure_freeinit(animator: Animator, count: int) -> Findings:
     """Consistency with FreeInit and without."""
     found = Findings()
     for name, is_on in (("plain", False), ("FreeInit", True)):
-        steps, seen = [], []
+        steps, flicker, jerk, coherent = [], [], [], []
         for question in build_questions(count):
             frames = list(_with_freeinit(animator, question, is_on).frames())
             steps.append(step_sizes(frames).mean())
-            seen.append(judge_clip(frames))
+            seen = judge_clip(frames)
+            flicker.append(seen.flicker)
+            jerk.append(seen.jerk)
+            coherent.append(seen.coherent)
             found.rows.append((f"{name}: {question.prompt}", frames))
         found.lines += [
             (f"{name}: mean step", f"{np.mean(steps):.2f} grey levels"),
-            (f"{name}: area flicker", f"{np.mean([each.flicker for each in seen]):.1%}"),
-            (f"{name}: jerk", f"{np.mean([each.jerk for each in seen]):.1%} of the width"),
-            (f"{name}: coherent", f"{np.mean([each.coherent for each in seen]):.0%}"),
+            (f"{name}: area flicker", f"{np.mean(flicker):.1%}"),
+            (f"{name}: jerk", f"{np.mean(jerk):.1%} of the width"),
+            (f"{name}: coherent", f"{np.mean(coherent):.0%}"),
         ]
     return found
 
@@ -127,7 +130,7 @@ def _travelling_colors(animator: Animator, count: int, found: Findings) -> None:
         prompt = f"0: a {first} circle on a white background\n8: a {second} circle on a white background"
         clip = animator.generate(prompt, seed=seed, negative_prompt="")
         frames = list(clip.frames())
-        seen = [judge_frame(frame) for frame in frames]
+        seen = list(map(judge_frame, frames))
         names = [each.object_color for each in seen]
         ends.append(names[:2] == [first] * 2 and names[8:] == [second] * 8)
         way = [_way(each.object_rgb, str(first), str(second)) for each in seen]
@@ -151,10 +154,10 @@ def _turning_round(animator: Animator, count: int, found: Findings) -> None:
                 prompt_easing=easing,
             )  # fmt: skip
             frames = list(clip.frames())
-            halves = judge_clip(frames[:16]), judge_clip(frames[16:])
-            turned.append([half.direction for half in halves] == ["right", "left"])
-            out.append(halves[0].displacement)
-            back.append(halves[1].displacement)
+            first, second = judge_clip(frames[:16]), judge_clip(frames[16:])
+            turned.append((first.direction, second.direction) == ("right", "left"))
+            out.append(first.displacement)
+            back.append(second.displacement)
             found.rows.append((f"{easing}: " + prompt.replace("\n", " | "), frames))
         found.lines += [
             (f"{easing}: turns round", f"{np.mean(turned):.0%} of {count} clips"),
@@ -191,8 +194,11 @@ def _questions(count: int, motion: str) -> Iterable[Question]:
 
 def _way(rgb: np.ndarray | None, first: str, second: str) -> float:
     """How far a colour, in 0..1, has come from the first colour (0) to the second (1); nan for none."""
-    start, end = (np.array(OBJECT_COLORS[name]) / 255 for name in (first, second))
-    return float("nan") if rgb is None else float((rgb - start) @ (end - start) / ((end - start) ** 2).sum())
+    if rgb is None:
+        return float("nan")
+    start, end = np.array(OBJECT_COLORS[first]) / 255, np.array(OBJECT_COLORS[second]) / 255
+    way = end - start
+    return float((rgb - start) @ way / (way**2).sum())
 
 
 SUITES: dict[str, Suite] = {

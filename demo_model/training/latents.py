@@ -50,8 +50,3 @@ class LatentCode(torch.nn.Module):
         """Pictures (b, 3, h, w) in 0..1 -> latents (b, 4, h/8, w/8), already times the scaling factor."""
         centered = measure_cells(pictures) - self.mean[None, :, None, None]
         return torch.einsum("dc,bchw->bdhw", self.whiten, centered)
-
-    def to_rgb(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (b, 4, h, w) -> the mean colours (b, 3, h, w) in 0..1."""
-        cells = torch.einsum("cd,bdhw->bchw", torch.linalg.inv(self.whiten), latents)
-        return (cells + self.mean[None, :, None, None])[:, :3].clamp(0, 1)

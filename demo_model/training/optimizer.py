@@ -59,11 +59,11 @@ class Trainer:
         first: tuple[str, ...] = (),
     ) -> None:
         named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
-        hidden = [
-            w for name, w in named if w.ndim >= 2 and not name.startswith(first or ("conv_in", "conv_out"))
-        ]
-        chosen = {id(w) for w in hidden}
-        rest = [w for _, w in named if id(w) not in chosen]
+        hidden: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
+        for name, weight in named:
+            is_first = name.startswith(first or ("conv_in", "conv_out"))
+            (hidden if weight.ndim >= 2 and not is_first else rest).append(weight)
         self.model, self.steps, self.done = model, steps, 0
         self.optimizers: list[tuple[torch.optim.Optimizer, float]] = []
         if hidden:

@@ -24,7 +24,9 @@ class Journal:
         self.step += 1
         self._notes.append({name: value.item() for name, value in measured.items()})
         if self.step % self.every == 0:
-            means = {name: np.mean([note[name] for note in self._notes]) for name in measured}
-            said = ", ".join(f"{name} {mean:.5f}" for name, mean in means.items())
-            print(f"{self.stage} {self.step}: {said}", flush=True)
+            said: list[str] = []
+            for name in measured:
+                mean = np.mean([note[name] for note in self._notes])
+                said.append(f"{name} {mean:.5f}")
+            print(f"{self.stage} {self.step}: {', '.join(said)}", flush=True)
             self._notes.clear()

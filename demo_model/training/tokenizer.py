@@ -14,9 +14,10 @@ SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 def byte_letters() -> list[str]:
     """The printable stand-in of every byte, in CLIP's order (Radford et al., byte-level BPE)."""
     spans = (("!", "~"), ("¡", "¬"), ("®", "ÿ"))
-    printable = [code for first, last in spans for code in range(ord(first), ord(last) + 1)]
-    others = [code for code in range(256) if code not in printable]
-    return [chr(code) for code in printable] + [chr(256 + index) for index in range(len(others))]
+    printable: list[str] = []
+    for first, last in spans:
+        printable += map(chr, range(ord(first), ord(last) + 1))
+    return [*printable, *map(chr, range(256, 512 - len(printable)))]
 
 
 def write_tokenizer(merges_file: Path, folder: Path) -> None:
@@ -27,7 +28,7 @@ def write_tokenizer(merges_file: Path, folder: Path) -> None:
     merged = ["".join(line.split()) for line in lines]
     words = [*letters, *(letter + "</w>" for letter in letters), *merged, *SPECIAL]
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = {word: index for index, word in enumerate(words)}
+    vocabulary = dict(zip(words, range(len(words)), strict=True))
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *lines, ""]), encoding="utf8")
     settings = {

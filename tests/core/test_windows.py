@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from animatediff_webui.core.windowed import gather_rows, read_layout
 from animatediff_webui.core.windows import (
     FUSE_WEIGHTS,
     SCHEDULERS,
@@ -22,7 +23,6 @@ from animatediff_webui.core.windows import (
     build_spans,
     build_windows,
     fuse,
-    gather,
     halving_fraction,
 )
 
@@ -287,19 +287,9 @@ def test_seamless_long_clip_ties_last_and_first_frame_in_some_step(scheduler: st
 @given(layouts(max_frames=60), st.integers(0, 100), st.integers(1, 3))
 def test_fuse_of_what_was_gathered_is_the_clip_itself(layout: ContextLayout, step: int, groups: int):
     clip = torch.randn(groups * layout.num_frames, 2, 3, generator=torch.Generator().manual_seed(step))
-    windows = build_windows(layout, step)
-    parts = (gather(clip, window, layout.num_frames) for window in windows)
+    windows, rows = build_windows(layout, step), read_layout(len(clip), layout.num_frames)
+    parts = (gather_rows(clip, rows, window, len(clip)) for window in windows)
     assert torch.allclose(fuse(windows, parts, layout.num_frames), clip, atol=1e-5)
-
-
-def test_gather_takes_each_groups_frames_in_the_windows_order():
-    rows = torch.arange(8)
-    assert gather(rows, Window((3, 0), (1.0, 1.0)), 4).tolist() == [3, 0, 7, 4]
-
-
-def test_gather_of_rows_that_are_no_whole_clips_is_refused():
-    with pytest.raises(ValueError, match="found 7 rows"):
-        gather(torch.zeros(7), Window((0,), (1.0,)), 4)
 
 
 def test_fuse_is_the_weighted_mean_of_overlapping_predictions():

@@ -30,13 +30,18 @@ def models(checkpoint, module_file) -> list[str]:
 
 @pytest.fixture(scope="session")
 def generate(models, animator) -> Callable[..., Callable[[], int]]:
-    """`generate(options...)` is the work of a child: the command line, a prompt and small models."""
+    """`generate(options...)` is the work of a child: the command line, a prompt and small models.
+
+    They are loaded once, in the parent; each child has a copy.
+    """
+    from animatediff_webui.hosts.diffusers import animator as animators
     from standalone.command_line import main
 
-    animator.generate("a", steps=1, video_length=1, batch_size=1)  # libraries are loaded once, in the parent
+    animator.generate("a", steps=1, video_length=1, batch_size=1)
 
     def prepare(*options: object, prompt: str = "a circle", command: str = "generate", before=lambda: None):
         def work() -> int:
+            animators.load_pipeline = lambda options, checkpoint: animator.pipeline
             before()
             return main([command, prompt, *models, *map(str, options)])
 

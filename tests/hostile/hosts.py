@@ -18,6 +18,7 @@ Break = Callable[[], None]
 CLIP = {"video_length": 6, "batch_size": 4, "overlap": 2, "format": ["GIF", "PNG"]}
 """Two windows a step."""
 STEPS = 3
+QUICK = {"video_length": 4, "batch_size": 4, "format": ["GIF"], "steps": 1}
 TRAVEL = "0: a circle\n3: a star"
 
 
@@ -27,8 +28,8 @@ class Host(Protocol):
     folder: Path
     before_window: Break
 
-    def run(self) -> None:
-        """A clip to files; what goes wrong is raised."""
+    def run(self, *, quick: bool = False) -> None:
+        """A clip to files; what goes wrong is raised. quick: a smaller one."""
         ...
 
     def state(self) -> object:
@@ -121,8 +122,9 @@ class Standalone:
         self.before_window: Break = lambda: None
         self._session: Any = None
 
-    def run(self) -> None:
-        clip = self.animator.generate(TRAVEL, seed=1, steps=STEPS, **CLIP, on_window=self._listen)
+    def run(self, *, quick: bool = False) -> None:
+        settings = QUICK if quick else {**CLIP, "steps": STEPS}
+        clip = self.animator.generate(TRAVEL, seed=1, **settings, on_window=self._listen)
         clip.save(self.folder)
 
     def state(self) -> object:
@@ -179,8 +181,9 @@ class FakeWebUI:
         self.request: Any = None
         self._unchanged = self._find_unchanged()
 
-    def run(self) -> None:
-        self.request = self.webui.request(CLIP, prompt=TRAVEL, steps=STEPS)
+    def run(self, *, quick: bool = False) -> None:
+        steps = QUICK["steps"] if quick else STEPS
+        self.request = self.webui.request(CLIP, prompt=TRAVEL, steps=steps)
         self.webui.host.shared.state.begin()
         try:
             with hooked(self.webui.model.model.diffusion_model.out[0], lambda: self.before_window()):

@@ -65,7 +65,7 @@ def test_damaged_files_are_refused_wherever_they_are_given(uses, bad_files, requ
     """All of them where there is time, else some, others for each file."""
     pairs = [(use, path) for path in bad_files for use in uses if (use, path.name) not in HARMLESS]
     Random(14).shuffle(pairs)
-    for index in rounds(request.config, 0.2, len(pairs)):
+    for index in rounds(request.config, 0.1, len(pairs)):
         use, path = pairs[index]
         check_refusal(child.run(uses[use](path), 30), (use, path.name))
     record_property("damaged files", f"{index + 1} of {len(pairs)} refused")
@@ -78,7 +78,7 @@ def test_pickles_are_not_run(uses, tmp_path, request, record_property):
     bombs = write_bombs(tmp_path / "bombs", marker)
     pairs = [(use, path) for path in bombs for use in uses]
     Random(14).shuffle(pairs)
-    for index in rounds(request.config, 0.05, len(pairs)):
+    for index in rounds(request.config, 0.03, len(pairs)):
         use, path = pairs[index]
         check_refusal(child.run(uses[use](path), 30), (use, path.name))
         assert not marker.exists(), (use, path.name)
@@ -89,7 +89,7 @@ def test_pickles_are_not_run(uses, tmp_path, request, record_property):
 def test_damaged_folders_are_refused(uses, models, tmp_path, request, record_property):
     names = list(DAMAGES)
     Random(14).shuffle(names)
-    for index in rounds(request.config, 0.1, len(names)):
+    for index in rounds(request.config, 0.05, len(names)):
         folder = damaged(Path(models[1]), tmp_path, names[index])
         ending = child.run(uses["checkpoint"](folder), 30)
         if names[index] != "unknown class":  # which class it is, its parts say

@@ -98,7 +98,7 @@ def test_a_few_by_chance(way: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "share"), [("requests", 0.4), ("infotexts", 0.1), ("words", 0.1)])
+@pytest.mark.parametrize(("way", "share"), [("requests", 0.25), ("infotexts", 0.05), ("words", 0.05)])
 def test_a_hundred_thousand_by_chance(way: str, share: float, request, record_property):
     """More than that where there is more time."""
     minutes = request.config.getoption("--hostile-minutes")

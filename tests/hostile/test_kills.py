@@ -45,7 +45,7 @@ def test_at_random_moments(number, generate, tmp_path, request, record_property)
     random, statuses, started = Random(int(number)), [], time.monotonic()
     assert child.run(generate("--output", tmp_path, *LONG)).status == 0
     length = time.monotonic() - started
-    for _ in rounds(request.config, 0.05, 200):
+    for _ in rounds(request.config, 0.04, 200):
         with child.started(generate("--output", tmp_path, *LONG)) as run:
             time.sleep(random.uniform(0, length))
             run.send(number)

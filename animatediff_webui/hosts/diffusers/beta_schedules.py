@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 from animatediff_webui.core.fields import Field, Kind
 
 if TYPE_CHECKING:
-    from motion_module import BetaSchedule, MotionModule
+    from motion_module.module import MotionModule
+    from motion_module.schedules import BetaSchedule
 
 AUTOMATIC = "auto"
 BETA_SCHEDULES: Mapping[str, str | None] = {
@@ -28,7 +29,7 @@ BETA_SCHEDULE = Field(
 
 def choose_beta_schedule(name: str, module: MotionModule | None) -> BetaSchedule | None:
     """The beta schedule of that name, None for the checkpoint's own. Raises ParameterError."""
-    from motion_module import BetaSchedule
+    from motion_module.schedules import BetaSchedule
 
     chosen = cast("str", BETA_SCHEDULE.read(name))
     if chosen == AUTOMATIC:

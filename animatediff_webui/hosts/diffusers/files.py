@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from animatediff_webui.core.errors import UserError
-from animatediff_webui.core.fields import shown
+from animatediff_webui.core.errors import UserError, shown
 from animatediff_webui.media.errors import MediaError
 
 from .keywords import address_start, as_path

@@ -15,7 +15,7 @@ from motion_module.errors import NotAMotionLoraError
 from motion_module.lora.strengths import unmatched_layers
 from motion_module.lora.weights import MotionLora, load_motion_lora, peft_state_dict
 from motion_module.module import MotionModule
-from motion_module.weights_files import SUFFIXES
+from motion_module.weights_files import files_below
 
 from .files import one_line
 from .pipelines import Pipeline
@@ -83,9 +83,8 @@ def find_lora(name: str, folders: Sequence[Path]) -> Path:
     """The file of that name (without suffix) in the folders or below them."""
     paths: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in SUFFIXES:
-                paths.setdefault(path.stem, path)
+        for path in files_below(folder):
+            paths.setdefault(path.stem, path)
     if name in paths:
         return paths[name]
     known, places = ", ".join(paths) or "none", ", ".join(map(str, folders))

@@ -7,7 +7,7 @@ from pathlib import Path
 from animatediff_webui.core.errors import UserError
 from motion_module.loading import load_motion_module
 from motion_module.module import MotionModule
-from motion_module.weights_files import SUFFIXES
+from motion_module.weights_files import files_below
 
 from .model_options import NO_MODULE, ModelOptions
 
@@ -20,7 +20,7 @@ def find_motion_module(options: ModelOptions) -> Path | None:
         return None
     if options.motion_module is not None:
         return Path(options.motion_module)
-    found = sorted(path for path in USER_MODULES.rglob("*") if path.suffix in SUFFIXES)
+    found = sorted(files_below(USER_MODULES))
     if not found:
         raise UserError(
             f"There is no motion module in {USER_MODULES}: put one there, name one with --model FILE, or use "

@@ -21,7 +21,8 @@ from .timings import RunKey, peak_memory, record_run
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
-    from motion_module import BetaSchedule, MotionModule
+    from motion_module.module import MotionModule
+    from motion_module.schedules import BetaSchedule
 
     from .pipelines import Pipeline
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from animatediff_webui.core.errors import ParameterError
 
 if TYPE_CHECKING:
-    from motion_module import BetaSchedule
+    from motion_module.schedules import BetaSchedule
 
     from .pipelines import Config, Scheduler, SchedulerClass
 
@@ -94,7 +94,7 @@ def build_scheduler(
     """diffusers' scheduler for a checkpoint's configuration, with a motion module's betas (None: its own)."""
     import diffusers
 
-    from motion_module import betas
+    from motion_module.schedules import betas
 
     known = cast("SchedulerClass", getattr(diffusers, sampler.scheduler))
     if schedule is None:

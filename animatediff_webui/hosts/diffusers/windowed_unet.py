@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import torch
@@ -18,7 +17,7 @@ from .results import check_finite
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from motion_module import MotionModule
+    from motion_module.module import MotionModule
 
     from .denoising import Denoiser
     from .prompts import Conditioning
@@ -30,15 +29,6 @@ FINITE_ADVICE = (
     "the motion module, the checkpoint or a LoRA is damaged, or overflows in half precision: use the number "
     "format float32, or get the files again"
 )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What one call of the pipeline is about: the step, counted from 0, and its noisy rows `(g f) c h w`."""
-
-    step: int
-    sample: torch.Tensor
-    timestep: torch.Tensor
 
 
 class WindowedUNet:

@@ -94,8 +94,9 @@ def travelled_parts(encoded: Sequence[Encoded], travel: Travel) -> list[Encoded]
     weights: list[list[float]] = []
     for index in range(count):
         parts = [each.part(index) for each in by_prompt]
-        schedules.append(_blended([schedule for schedule, _ in parts], travel))
-        weights.append(travel.track.blended([weight for _, weight in parts]))
+        of_prompts, shares = zip(*parts, strict=True)
+        schedules.append(_blended(of_prompts, travel))
+        weights.append(travel.track.blended(shares))
     of_frames = zip(zip(*schedules, strict=True), zip(*weights, strict=True), strict=True)
     return [Encoded(*frame) for frame in of_frames]
 

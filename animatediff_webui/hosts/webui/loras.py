@@ -6,7 +6,6 @@ every other tag stays.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from pathlib import Path
 from animatediff_webui.core.lora_tags import take_lora_tags
 from motion_module.errors import MotionModuleError, NotAMotionLoraError
 from motion_module.lora.weights import MotionLora, build_motion_lora
-from motion_module.weights_files import SUFFIXES, read_weights
+from motion_module.weights_files import files_below, read_weights
 
 # Names that the host's own loader understands.
 _HOSTS_NAMES = ("lora_unet_", "lora_te", "diffusion_model.")
@@ -68,10 +67,8 @@ class LoraLibrary:
         """Name as in a tag -> file: the file's name without its suffix, sub-folders left out."""
         paths: dict[str, Path] = {}
         for folder in self._folders():
-            for place, _, files in os.walk(folder, followlinks=True):
-                for path in (Path(place, file) for file in sorted(files)):
-                    if path.suffix.lower() in SUFFIXES:
-                        paths.setdefault(path.stem, path)
+            for path in files_below(folder):
+                paths.setdefault(path.stem, path)
         return paths
 
 

@@ -45,7 +45,8 @@ def _gather_frames(p: ImageRequest, frames: Sequence[ImageRequest]) -> None:
     for name in _MASKS:
         setattr(p, name, torch.stack([getattr(frame, name) for frame in frames]))
     for name in _LISTS:
-        lists = [cast("list[object] | None", getattr(frame, name, None)) for frame in frames]
-        whole = [each for values in lists for each in values or ()]
-        setattr(p, name, whole if lists[0] is not None else None)
+        whole: list[object] = []
+        for frame in frames:
+            whole += cast("list[object] | None", getattr(frame, name, None)) or ()
+        setattr(p, name, whole or None)
     p.sampler, p.mask_for_overlay = frames[0].sampler, getattr(frames[0], "mask_for_overlay", None)

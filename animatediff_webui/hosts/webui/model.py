@@ -14,7 +14,7 @@ from motion_module.lora.unets import unet_loras
 from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule
 
-from .backends import Backend
+from .backends.adapter import Backend
 from .controlnet.sparsectrl import framed_encoders
 from .loras import ActiveLora
 from .windows import WindowedCall

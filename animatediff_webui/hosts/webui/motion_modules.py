@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from animatediff_webui.core.file_names import natural_key
 from motion_module.errors import NotAMotionModuleError
 from motion_module.loading import load_motion_module
 from motion_module.module import MotionModule
-from motion_module.weights_files import SUFFIXES
+from motion_module.weights_files import SUFFIXES, files_below
 
 # Infotexts of other versions put a hash behind the name.
 _HASH_BEHIND = re.compile(r"\s*\[[0-9a-fA-F]{6,}\]$")
@@ -43,10 +42,8 @@ class ModuleLibrary:
         """Name in the list -> file, in natural order; a name that two folders have is the first one's."""
         found: dict[str, Path] = {}
         for folder in self._folders():
-            # Not rglob, which passes by linked folders.
-            for place, _, files in os.walk(folder, followlinks=True):
-                for path in (Path(place, file) for file in files if Path(file).suffix.lower() in SUFFIXES):
-                    found.setdefault(path.relative_to(folder).as_posix(), path)
+            for path in files_below(folder):
+                found.setdefault(path.relative_to(folder).as_posix(), path)
         return dict(sorted(found.items(), key=lambda item: natural_key(item[0])))
 
     def names(self) -> list[str]:

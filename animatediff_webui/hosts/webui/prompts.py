@@ -116,18 +116,18 @@ class _KeyframeLoras:
 
 def _read_keyframe_loras(track: PromptTrack, library: LoraLibrary) -> _KeyframeLoras:
     travelling: dict[str, ActiveLora] = {}
-    still: dict[str, str] = {}
+    for_host: list[str] = []
+    notes: list[str] = []
     texts = {tag.name: tag.text for _, tags in reversed(track.keyframe_loras) for tag in tags}
     for name, strengths in track.lora_strengths.items():
-        lora = library.find(name)
-        if lora is None or lora.spatial:
-            still[name] = texts[name]
-        if lora is not None:
+        lora, text = library.find(name), texts[name]
+        if lora is None:
+            for_host.append(text)
+        else:
             travelling[name] = ActiveLora(lora, strengths)
-    notes = tuple(
-        f"{text} stands on a keyframe, but only motion LoRAs can change over the frames: it applies to the "
-        "whole clip."
-        for text in still.values()
-    )
-    for_host = "".join(text for name, text in still.items() if name not in travelling)
-    return _KeyframeLoras(travelling, for_host, notes)
+        if lora is None or lora.spatial:
+            notes.append(
+                f"{text} stands on a keyframe, but only motion LoRAs can change over the frames: it applies "
+                "to the whole clip."
+            )
+    return _KeyframeLoras(travelling, "".join(for_host), tuple(notes))

@@ -158,8 +158,5 @@ def _schedule_notes() -> list[str]:
         changes.append(f'the noise schedule "{schedule}"')
     if getattr(shared.opts, "use_downcasted_alpha_bar", False):
         changes.append("downcast alphas")
-    return [
-        f"Settings ask for {change}, which this motion module was not trained with: if the colours are "
-        "wrong, switch it off."
-        for change in changes
-    ]
+    advice = "which this motion module was not trained with: if the colours are wrong, switch it off."
+    return [f"Settings ask for {change}, {advice}" for change in changes]

@@ -150,7 +150,7 @@ def read_settings(opts: object = None) -> Settings:
 
 
 def _read_folders(text: str) -> Iterable[Path]:
-    parts = (part.strip() for part in re.split(r"[;\n]", text))
+    parts = map(str.strip, re.split(r"[;\n]", text))
     return (Path(part) for part in parts if part)
 
 

@@ -172,8 +172,10 @@ class _Accordion:
     def _build_upload(self) -> None:
         if "video_source" in NOT_HERE:
             return
-        button = unsaved(gr.UploadButton("Upload", file_types=["video", "image"], elem_id=self._id("upload")))
-        button.upload(_path_text, inputs=[button], outputs=[self.components["video_source"]])
+        look = {"elem_id": self._id("upload"), "elem_classes": [f"{PREFIX}-tool"], "size": "sm"}
+        button = unsaved(gr.UploadButton("📁 Upload", file_types=["video", "image"], **look))
+        source = [self.components["video_source"]]
+        button.upload(_path_text, inputs=[button], outputs=source, show_progress="hidden")
 
     def _build_actions(self) -> None:
         with gr.Row(elem_classes=[f"{PREFIX}-actions"]):

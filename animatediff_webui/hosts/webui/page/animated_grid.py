@@ -45,18 +45,15 @@ def grid_frames(
     width = max(cell.image.width for cell in cells)
     height = max(cell.image.height for cell in cells)
     rows = -(-len(cells) // columns)
-    readers = [iter(source) if source is not None else iter(()) for source in sources]
-    shown = [cell.image.convert("RGB") for cell in cells]
-    is_first = True
+    clips: list[Iterator[Image.Image]] = []
+    for cell, source in zip(cells, sources, strict=True):
+        clips.append(iter(source) if source is not None else iter([cell.image.convert("RGB")]))
+    shown: list[Image.Image] = [cell.image for cell in cells]
     while True:
-        moved = False
-        for index, reader in enumerate(readers):
-            frame = next(reader, None)
-            if frame is not None:
-                shown[index], moved = frame, True
-        if not moved and not is_first:
+        frames = [next(clip, None) for clip in clips]
+        if not any(frames):
             return
-        is_first = False
+        shown = [frame or last for frame, last in zip(frames, shown, strict=True)]
         grid = Image.new("RGB", (columns * width, rows * height))
         for index, image in enumerate(shown):
             left = index % columns * width + (width - image.width) // 2

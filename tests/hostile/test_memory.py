@@ -1,0 +1,44 @@
+"""One process, 200 clips where there is time: it holds no more at the end than after the first few."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+
+import pytest
+
+from tests.hostile.budget import rounds
+from tests.hostile.hosts import FakeWebUI, Standalone
+from tests.hosts.webui.conftest import host, module_folder, webui
+
+__all__ = ["host", "module_folder", "webui"]  # fixtures
+SEEN = (20, 100, 200)
+ALLOWED_MIB = 25
+"""Between the 20th and the last: what the allocator keeps differs by some MiB from run to run."""
+
+
+def resident_mib() -> float:
+    """What this process holds now."""
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux says what a process holds")
+@pytest.mark.parametrize("kind", ["standalone", "a1111"])
+def test_memory_is_flat_over_many_runs(kind, animator, request, tmp_path, record_property):
+    if kind == "standalone":
+        any_host: Standalone | FakeWebUI = Standalone(animator, tmp_path)
+    else:
+        any_host = FakeWebUI(request.getfixturevalue("webui"))
+    held: dict[int, float] = {}
+    for number in rounds(request.config, 0.15, SEEN[-1]):
+        any_host.run(quick=True)
+        if number + 1 in SEEN:
+            held[number + 1] = resident_mib()
+    held[number + 1] = resident_mib()
+    figures = ", ".join(f"after {number}: {mib:.0f}" for number, mib in held.items())
+    record_property(f"memory of {kind}, MiB", figures)
+    assert held[number + 1] - next(iter(held.values())) < ALLOWED_MIB, figures

@@ -37,6 +37,8 @@
             prompt: fieldText(`#${tab}_prompt`),
             negative_prompt: fieldText(`#${tab}_neg_prompt`),
             steps: find(`#${tab}_steps input[type=number]`)?.value ?? "",
+            width: find(`#${tab}_width input[type=number]`)?.value ?? "",
+            height: find(`#${tab}_height input[type=number]`)?.value ?? "",
         };
         return [JSON.stringify(page), ...values.slice(1)];
     };

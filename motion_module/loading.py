@@ -52,12 +52,12 @@ def build_motion_module(
     sources = {**names.sources, **(names.conv_in if spec.conv_in_channels else {})}
     weights = {key: tensors[source] for key, source in sources.items()}
     module = MotionModule(spec, name, fresh=False)
-    check_complete(module, shapes_of(weights), names.foreign)
+    check_complete(module, shapes_of(weights), names.unexpected)
     _assign(module, weights, dtype or detect_dtype(weights.values()))
     return module.eval()
 
 
-def check_complete(module: MotionModule, shapes: Mapping[str, Shape], foreign: Iterable[str] = ()) -> None:
+def check_complete(module: MotionModule, shapes: Mapping[str, Shape], unexpected: Iterable[str] = ()) -> None:
     """BrokenMotionModuleError, with the first key that is missing, of no layer, or of another shape.
 
     Where a file has no position encodings at all, they are computed and not missed.
@@ -72,7 +72,7 @@ def check_complete(module: MotionModule, shapes: Mapping[str, Shape], foreign: I
             f"{of_what} {len(missing)} of its {len(expected)} tensors are missing, {missing[0]} for one: "
             "get the complete file."
         )
-    surplus = [*(key for key in shapes if key not in expected), *foreign]
+    surplus = [*(key for key in shapes if key not in expected), *unexpected]
     if surplus:
         raise BrokenMotionModuleError(
             f"{of_what} {shorten(surplus[0])} is of no layer of one: get the file that its authors "

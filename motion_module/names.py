@@ -73,13 +73,13 @@ NAMINGS = (OFFICIAL, HOTSHOT, DIFFUSERS)
 class OfficialNames:
     """A file's motion weights: official name -> the file's key.
 
-    naming: whose the file's names are, None where it has no motion weights. foreign: keys of no layer.
+    naming: whose the file's names are, None where it has no motion weights. unexpected: keys of no layer.
     conv_in: of the UNet's input convolution, if it is there.
     """
 
     naming: Naming | None
     sources: Mapping[str, str]
-    foreign: tuple[str, ...]
+    unexpected: tuple[str, ...]
     conv_in: Mapping[str, str]
 
 
@@ -87,7 +87,7 @@ def find_official_names(keys: Iterable[str]) -> OfficialNames:
     """The official names of what has the form of a motion module's key; all else is left out."""
     naming: Naming | None = None
     sources: dict[str, str] = {}
-    foreign: list[str] = []
+    unexpected: list[str] = []
     conv_in: dict[str, str] = {}
     for key in keys:
         if input_convolution := CONV_IN.fullmatch(key):
@@ -100,8 +100,8 @@ def find_official_names(keys: Iterable[str]) -> OfficialNames:
             naming = naming or matched[0]
             sources |= dict.fromkeys(names, key)
         else:
-            foreign.append(key)
-    return OfficialNames(naming, sources, tuple(foreign), conv_in)
+            unexpected.append(key)
+    return OfficialNames(naming, sources, tuple(unexpected), conv_in)
 
 
 def rename_layer(layer: str) -> str:

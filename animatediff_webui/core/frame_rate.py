@@ -7,6 +7,8 @@ from fractions import Fraction
 
 from .errors import ParameterError
 
+DEFAULT_FPS = 8.0
+"""Where nothing says otherwise."""
 MAX_FPS = 10_000
 # ffmpeg keeps both parts of a rate in 32 bits, and scales them.
 _MAX_DENOMINATOR = 100_000

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .errors import ParameterError
 from .formats import FORMATS, Format, format_names
-from .frame_rate import exact_fps
+from .frame_rate import DEFAULT_FPS, exact_fps
 from .frames import PING_PONG, ordered_frames
 from .loops import LOOPS
 from .noise import free_noise_order
@@ -18,8 +18,9 @@ from .prompt_travel import PromptTrack, parse_prompt_travel
 from .sources import SourceInfo, length_notes, shortest_source, source_rate
 from .windows import ContextLayout, Window, build_spans, build_windows
 
-DEFAULT_FPS = 8.0
 DEFAULT_CONTEXT_LENGTH = 16
+DEFAULT_STEPS = 20
+"""What the hosts sample in, where nobody says otherwise."""
 _DRAWN_FRAMES = 64
 _SAME_RATE = Fraction(1, 10**5)
 
@@ -168,7 +169,7 @@ def build_plan(
     )
 
 
-def format_plan(plan: Plan, num_steps: int = 20, drawn_steps: int = 4) -> str:
+def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4) -> str:
     """The plan as a table: frames, windows, the cost of `num_steps` steps, keyframes, and windows drawn."""
     cost = plan.cost(num_steps)
     layout = plan.layout

@@ -29,6 +29,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from .errors import LoraTagError, PromptTravelError
+from .frame_rate import DEFAULT_FPS
 from .lora_tags import LoraTag, take_lora_tags
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class _Schedule:
 def parse_prompt_travel(
     text: str,
     num_frames: int,
-    fps: float | Fraction = 8.0,
+    fps: float | Fraction = DEFAULT_FPS,
     looped: bool = False,
     *,
     easing: str = "linear",

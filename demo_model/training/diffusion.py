@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 import torch
 
+from motion_module import schedules
+from motion_module.schedules import BetaSchedule
+
 NUM_TIMESTEPS = 1000
+SCHEDULES = {"scaled_linear": BetaSchedule.SCALED_LINEAR, "linear": BetaSchedule.LINEAR}
+"""By the names that diffusers has for them."""
 
 
 def alphas_cumprod(schedule: str) -> torch.Tensor:
     """Cumulative alphas (1000,) of Stable Diffusion's "scaled_linear" or AnimateDiff's "linear" betas."""
-    if schedule == "scaled_linear":
-        betas = torch.linspace(0.00085**0.5, 0.012**0.5, NUM_TIMESTEPS, dtype=torch.float64) ** 2
-    else:
-        betas = torch.linspace(0.00085, 0.012, NUM_TIMESTEPS, dtype=torch.float64)
-    return (1 - betas).cumprod(0).float()
+    return schedules.alphas_cumprod(SCHEDULES[schedule], NUM_TIMESTEPS)
 
 
 def add_noise(

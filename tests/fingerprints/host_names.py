@@ -22,9 +22,11 @@ from tests.fingerprints.python_names import (
 )
 
 ROOT = Path(__file__).parents[2]
-TYPINGS = ROOT / "typings" / "modules"
-PROTOCOLS = ROOT / "animatediff_webui" / "hosts" / "webui" / "host_types.py"
-STAND_IN = ROOT / "tests" / "hosts" / "webui" / "fake_host" / "modules"
+TYPINGS = ROOT / "typings"
+ADAPTER = ROOT / "animatediff_webui" / "hosts" / "webui"
+PROTOCOLS = ADAPTER / "host_types.py"
+PATCHERS = ADAPTER / "backends" / "patchers.py"
+STAND_IN = ROOT / "tests" / "hosts" / "webui" / "fake_host"
 DOOR = ROOT / "scripts" / "animatediff.py"
 Reader = Callable[[Path], Names]
 """Reads some of a host's names, given the host's folder."""
@@ -56,8 +58,9 @@ def assigned_to(variable: str, *files: str) -> Reader:
 class Place:
     """A module or a class of the hosts.
 
-    `protocol` is what `host_types` calls it; `also` are names that some hosts lack, so that the adapter asks
-    for them; `more` reads what is not in the file itself.
+    `protocol` is what the file `types` calls it; `also` are names that some hosts lack, so that the adapter
+    asks for them; `more` reads what is not in the file itself. `only` are the hosts that have the place, if
+    not all of them.
     """
 
     file: str
@@ -65,22 +68,24 @@ class Place:
     protocol: str = ""
     also: tuple[str, ...] = ()
     more: tuple[Reader, ...] = ()
+    types: Path = PROTOCOLS
+    only: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """How fingerprints call it, as the host's own code does: `processing.Processed`."""
-        module = self.file.split("/", 1)[-1].removesuffix(".py").replace("/", ".")
+        module = self.file.removeprefix("modules/").removeprefix("repositories/").removesuffix(".py")
+        module = module.replace("/", ".")
         return f"{module}.{self.class_name}" if self.class_name else module
 
     def needed(self) -> Names:
         """What the adapter takes for granted."""
-        typed = TYPINGS / self.file.removeprefix("modules/").replace(".py", ".pyi")
-        names = _public(typed, self.class_name)
-        return names | (names_in_class(PROTOCOLS, self.protocol) if self.protocol else {})
+        names = _public(TYPINGS / self.file.replace(".py", ".pyi"), self.class_name)
+        return names | (names_in_class(self.types, self.protocol) if self.protocol else {})
 
     def imitated(self) -> Names:
         """What the stand-in has of it; names with an underscore are the stand-in's own."""
-        return _public(STAND_IN / self.file.removeprefix("modules/"), self.class_name)
+        return _public(STAND_IN / self.file, self.class_name)
 
     def found(self, host: Path) -> Names:
         """What a host has of it."""
@@ -101,6 +106,11 @@ def _public(file: Path, class_name: str) -> Names:
 _LDM = "repositories/stable-diffusion-stability-ai/ldm/models/diffusion/ddpm.py"
 _PROCESSING = "modules/processing.py"
 _REQUEST = (assigned_to("p", _PROCESSING, "modules/api/api.py"),)
+_BACKEND = ADAPTER / "backends" / "backend.py"
+AUTOMATIC1111 = ("1.6.1", "1.8.0", "1.10.1")
+_FORGE, _PATCHED = ("forge",), ("reforge", "classic")
+FORKS = (*_FORGE, *_PATCHED)
+_LDMS = (*AUTOMATIC1111, *_PATCHED)
 PLACES = (
     *(
         Place(f"modules/{name}.py")
@@ -139,7 +149,8 @@ PLACES = (
         more=(attributes_from(options_in, "modules/shared_options.py", "modules/shared.py"),),
     ),
     Place(
-        "modules/cmd_args.py", "Namespace", "CommandLine", also=("lora_dir", "lyco_dir_backcompat"),
+        "modules/cmd_args.py", "Namespace", "CommandLine",
+        also=("lora_dir", "lowvram", "lyco_dir_backcompat"),
         more=(
             attributes_from(
                 command_line_options_in, "modules/cmd_args.py", "extensions-builtin/Lora/preload.py"
@@ -156,8 +167,30 @@ PLACES = (
             assigned_to("sd_model", "modules/sd_models.py", "modules/lowvram.py"),
             assigned_to("model", "modules/sd_models.py"),
         ),
+        only=_LDMS,
     ),
-    Place(_LDM, "DiffusionWrapper", "DiffusionWrapper"),
+    Place(_LDM, "DiffusionWrapper", "DiffusionWrapper", only=_LDMS),
+    Place("backend/memory_management.py", only=_FORGE),
+    Place("backend/memory_management.py", "LoadedModel", "LoadedModel", types=PATCHERS, only=_FORGE),
+    Place("backend/modules/k_prediction.py", only=_FORGE),
+    Place("backend/modules/k_prediction.py", "Prediction", "Prediction", types=_BACKEND, only=_FORGE),
+    Place("backend/modules/k_model.py", "KModel", "KModel", types=_BACKEND, only=_FORGE),
+    Place("backend/patcher/unet.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_FORGE),
+    Place("backend/diffusion_engine/base.py", "ForgeObjects", "ForgeObjects", types=PATCHERS, only=_FORGE),
+    Place(
+        "backend/diffusion_engine/sd15.py", "StableDiffusion", "DiffusionEngine", types=_BACKEND, only=_FORGE
+    ),
+    Place("ldm_patched/modules/model_management.py", only=_PATCHED),
+    Place(
+        "ldm_patched/modules/model_management.py", "LoadedModel", "LoadedModel", types=PATCHERS, only=_PATCHED
+    ),
+    Place(
+        "ldm_patched/modules/model_base.py", "BaseModel", "BaseModel",
+        types=ADAPTER / "backends" / "ldm_patched.py", only=_PATCHED,
+    ),
+    Place("modules_forge/unet_patcher.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_PATCHED, more=(
+        class_of("ldm_patched/modules/model_patcher.py", "ModelPatcher"),
+    )),
 )  # fmt: skip
 
 CALLS = (

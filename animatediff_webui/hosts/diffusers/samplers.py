@@ -20,20 +20,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sampler:
-    """A scheduler's class name and options; `spaces_sigmas` says whether it takes another noise schedule.
+    """A scheduler's class name and options; `takes_schedule_types`: whether it can follow any schedule type.
 
     It calls the UNet `calls_per_step` times in each step, and `extra_calls` more (or fewer) in all.
     """
 
     scheduler: str
     options: tuple[tuple[str, object], ...] = ()
-    spaces_sigmas: bool = True
+    takes_schedule_types: bool = True
     calls_per_step: int = 1
     extra_calls: int = 0
 
 
 @dataclass(frozen=True)
-class Spacing:
+class ScheduleType:
     """How noise levels are spread over the steps; `reshapes_sigmas`: not every sampler can do that."""
 
     options: tuple[tuple[str, object], ...] = ()
@@ -45,7 +45,7 @@ _LINSPACE, _TRAILING = ("timestep_spacing", "linspace"), ("timestep_spacing", "t
 
 SAMPLERS: Mapping[str, Sampler] = {
     "Euler": Sampler("EulerDiscreteScheduler", (_LINSPACE,)),
-    "Euler a": Sampler("EulerAncestralDiscreteScheduler", (_LINSPACE,), spaces_sigmas=False),
+    "Euler a": Sampler("EulerAncestralDiscreteScheduler", (_LINSPACE,), takes_schedule_types=False),
     "DPM++ 2M": Sampler(_DPM, (_LINSPACE, ("algorithm_type", "dpmsolver++"), ("solver_order", 2))),
     "DPM++ 2M SDE": Sampler(_DPM, (_LINSPACE, ("algorithm_type", "sde-dpmsolver++"), ("solver_order", 2))),
     "DPM++ 3M": Sampler(_DPM, (_LINSPACE, ("algorithm_type", "dpmsolver++"), ("solver_order", 3))),
@@ -55,37 +55,37 @@ SAMPLERS: Mapping[str, Sampler] = {
     "DPM2 a": Sampler("KDPM2AncestralDiscreteScheduler", (_LINSPACE,), calls_per_step=2, extra_calls=-1),
     "DEIS": Sampler("DEISMultistepScheduler", (_LINSPACE,)),
     "UniPC": Sampler("UniPCMultistepScheduler", (_LINSPACE,)),
-    "DDIM": Sampler("DDIMScheduler", (_TRAILING, ("clip_sample", False)), spaces_sigmas=False),
-    "DDPM": Sampler("DDPMScheduler", (_TRAILING, ("clip_sample", False)), spaces_sigmas=False),
-    "PLMS": Sampler("PNDMScheduler", (("skip_prk_steps", True),), spaces_sigmas=False, extra_calls=1),
-    "LCM": Sampler("LCMScheduler", (("clip_sample", False),), spaces_sigmas=False),
-    "TCD": Sampler("TCDScheduler", (("clip_sample", False),), spaces_sigmas=False),
+    "DDIM": Sampler("DDIMScheduler", (_TRAILING, ("clip_sample", False)), takes_schedule_types=False),
+    "DDPM": Sampler("DDPMScheduler", (_TRAILING, ("clip_sample", False)), takes_schedule_types=False),
+    "PLMS": Sampler("PNDMScheduler", (("skip_prk_steps", True),), takes_schedule_types=False, extra_calls=1),
+    "LCM": Sampler("LCMScheduler", (("clip_sample", False),), takes_schedule_types=False),
+    "TCD": Sampler("TCDScheduler", (("clip_sample", False),), takes_schedule_types=False),
 }
-SPACINGS: Mapping[str, Spacing] = {
-    "Automatic": Spacing(),
-    "Uniform": Spacing(),
-    "SGM Uniform": Spacing((_TRAILING,)),
-    "Karras": Spacing((("use_karras_sigmas", True),), reshapes_sigmas=True),
-    "Exponential": Spacing((("use_exponential_sigmas", True),), reshapes_sigmas=True),
+SCHEDULE_TYPES: Mapping[str, ScheduleType] = {
+    "Automatic": ScheduleType(),
+    "Uniform": ScheduleType(),
+    "SGM Uniform": ScheduleType((_TRAILING,)),
+    "Karras": ScheduleType((("use_karras_sigmas", True),), reshapes_sigmas=True),
+    "Exponential": ScheduleType((("use_exponential_sigmas", True),), reshapes_sigmas=True),
 }
 
 
-def find_sampler(name: str, spacing: str = "Automatic") -> tuple[Sampler, Options]:
-    """The sampler and its scheduler's options; a name may end in a noise schedule, as in "DPM++ 2M Karras".
+def find_sampler(name: str, schedule_type: str = "Automatic") -> tuple[Sampler, Options]:
+    """The sampler and its scheduler's options; a name may end in a schedule type, as in "DPM++ 2M Karras".
 
     Raises ParameterError, naming what there is.
     """
-    words, chosen = name.strip(), _match(spacing, SPACINGS, "scheduler")
-    for suffix in sorted(SPACINGS, key=len, reverse=True):
+    words, chosen = name.strip(), _match(schedule_type, SCHEDULE_TYPES, "scheduler")
+    for suffix in sorted(SCHEDULE_TYPES, key=len, reverse=True):
         if words.lower().endswith(f" {suffix.lower()}"):
             words, chosen = words[: -len(suffix)].strip(), suffix
     known = _match(words, SAMPLERS, "sampler_name")
-    sampler, spaced = SAMPLERS[known], SPACINGS[chosen]
-    if spaced.reshapes_sigmas and not sampler.spaces_sigmas:
+    sampler, followed = SAMPLERS[known], SCHEDULE_TYPES[chosen]
+    if followed.reshapes_sigmas and not sampler.takes_schedule_types:
         raise ParameterError(
             f"The sampler {known} has no {chosen} schedule: use DPM++ 2M, Euler or Heun with it."
         )
-    return sampler, dict(sampler.options) | dict(spaced.options)
+    return sampler, dict(sampler.options) | dict(followed.options)
 
 
 def build_scheduler(

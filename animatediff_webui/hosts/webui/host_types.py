@@ -273,7 +273,6 @@ class CommandLine(Protocol):
     """How the host was started."""
 
     api_auth: str | None
-    lowvram: bool
 
 
 class GridCells(Protocol):

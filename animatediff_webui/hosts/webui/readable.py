@@ -15,18 +15,16 @@ from modules import shared
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.media.readers.local import local_path
 
-from .host_types import Request
-
 _OUTPUT_FOLDERS = (
     "outdir_samples", "outdir_txt2img_samples", "outdir_img2img_samples", "outdir_extras_samples",
     "outdir_grids", "outdir_txt2img_grids", "outdir_img2img_grids", "outdir_save",
 )  # fmt: skip
 
 
-def readable_path(p: Request, text: str) -> Path:
+def readable_path(text: str, *, is_api: bool) -> Path:
     """The existing file or folder that a request names. Raises UserError where it may not name it."""
     path = local_path(text.strip().strip('"'))
-    if not _may_name_any(p):
+    if is_api or getattr(shared.cmd_opts, "hide_ui_dir_config", False):
         real = path.resolve()
         if not any(real.is_relative_to(folder) for folder in _allowed_folders()):
             raise UserError(
@@ -34,10 +32,6 @@ def readable_path(p: Request, text: str) -> Path:
                 "--gradio-allowed-path and that folder, or send a small file as base64."
             )
     return path
-
-
-def _may_name_any(p: Request) -> bool:
-    return not p.is_api and not getattr(shared.cmd_opts, "hide_ui_dir_config", False)
 
 
 def _allowed_folders() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def prepare(
     dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
     module = modules.load(parameters.model, dtype)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
-    units = tuple(find_units(p, lambda text: readable_path(p, text)))
+    units = tuple(find_units(p, partial(readable_path, is_api=p.is_api)))
     source = RequestSource(read_pictures(p), clip, units)
     source.check()
     plan = build_plan(parameters, module=module.spec, sources=source.infos)

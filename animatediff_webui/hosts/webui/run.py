@@ -80,7 +80,7 @@ class Run:
 
     def begin(self, parameters: Parameters, settings: Settings, modules: ModuleLibrary) -> None:
         """Make the request one for clips. Raises the user's errors."""
-        readable = partial(readable_path, self.p)
+        readable = partial(readable_path, is_api=self.p.is_api)
         clip = self._request.enter_context(opened_source(parameters, readable))
         self._prepared = prepared = prepare(self.p, parameters, settings, modules, clip)
         self.argument = build_argument(prepared.parameters, prepared.plan)

@@ -22,7 +22,6 @@ def memory(webui):
 
     yield memory_management
     memory_management.current_loaded_models.clear()
-    memory_management.estimates.clear()
 
 
 @pytest.fixture(params=[ForgeCheckpoint, LdmPatchedCheckpoint])

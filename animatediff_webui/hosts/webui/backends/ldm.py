@@ -69,7 +69,9 @@ class LdmBackend:
         return replaced_schedule(self.model, schedule, overrides)
 
     def placed(self, module: MotionModule, *, keep: bool) -> AbstractContextManager[None]:
-        layer_by_layer = bool(getattr(self.model, "lowvram", False)) and shared.cmd_opts.lowvram
+        layer_by_layer = bool(
+            getattr(self.model, "lowvram", False) and getattr(shared.cmd_opts, "lowvram", False)
+        )
         return on_device(module, devices.device, layer_by_layer=layer_by_layer, keep=keep)
 
     def estimated(self, share: float) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from gradio.components import Component
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import FIELDS, Field, Kind, Parameters
 from animatediff_webui.hosts.webui.patches import empty_at_zero
-from animatediff_webui.hosts.webui.unsupported import NOT_HERE
+from animatediff_webui.hosts.webui.readable import readable_path
 from animatediff_webui.media.errors import MediaError
 from animatediff_webui.media.readers.infotext import read_infotext
 from motion_module.module import MotionModule
@@ -24,8 +25,12 @@ from .compatibility import image, row, unsaved, uploaded_path, with_script
 from .module_info import describe_module
 from .page_data import page_data, to_html
 from .plan_preview import preview_plan, read_prompt_fields, warning_html
+from .source_preview import preview_source
 from .widgets import LAYOUT, PREFIX, Group, Widget, WidgetKind, build_widgets
 
+_SOURCE_FIELDS: tuple[str, ...] = (
+    "video_source", "video_path", "mask_path", "video_start", "video_end", "video_stride", "fps",
+)  # fmt: skip
 READ_BACK_NOTE = (
     "Drop a GIF, WEBP, MP4, WEBM, APNG or AVIF that was made here: prompt and settings come back."
 )
@@ -94,6 +99,8 @@ class _Accordion:
             if group.note:
                 unsaved(gr.HTML(f'<div class="{PREFIX}-note">{group.note}</div>'))
             self._build_rows(group)
+            if "video_source" in group.names:
+                self._build_source_preview()
 
     def _build_rows(self, group: Group) -> None:
         for names in group.rows:
@@ -170,12 +177,26 @@ class _Accordion:
     # Files
 
     def _build_upload(self) -> None:
-        if "video_source" in NOT_HERE:
-            return
         look = {"elem_id": self._id("upload"), "elem_classes": [f"{PREFIX}-tool"], "size": "sm"}
         button = unsaved(gr.UploadButton("📁 Upload", file_types=["video", "image"], **look))
         source = [self.components["video_source"]]
-        button.upload(_path_text, inputs=[button], outputs=source, show_progress="hidden")
+        self.uploaded = button.upload(_path_text, inputs=[button], outputs=source, show_progress="hidden")
+
+    def _build_source_preview(self) -> None:
+        """The chosen part, shown on a click and after an upload; nothing is read while a path is typed."""
+        button = unsaved(gr.Button("Show the chosen part", size="sm", elem_id=self._id("show_source")))
+        shown = unsaved(gr.HTML("", elem_id=self._id("source")))
+        page = unsaved(gr.Textbox(visible=False, elem_id=self._id("source_page")))
+        components = [self.components[name] for name in _SOURCE_FIELDS]
+
+        def show(page_fields: str, *values: object) -> str:
+            named: dict[str, object] = dict(zip(_SOURCE_FIELDS, values, strict=True))
+            readable = partial(readable_path, is_api=False)
+            return preview_source(named, read_prompt_fields(page_fields).size, readable)
+
+        script = with_script(f"(...values) => animatediffWithPrompts({self.tab!r}, values)")
+        for event in (button.click, self.uploaded.then):
+            event(show, inputs=[page, *components], outputs=[shown], show_progress="hidden", **script)
 
     def _build_actions(self) -> None:
         with gr.Row(elem_classes=[f"{PREFIX}-actions"]):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from animatediff_webui.core.formats import FORMATS
-from animatediff_webui.core.plan import DEFAULT_CONTEXT_LENGTH, DEFAULT_FPS
+from animatediff_webui.core.frame_rate import DEFAULT_FPS
+from animatediff_webui.core.plan import DEFAULT_CONTEXT_LENGTH
 
 from .widgets import PREFIX, Widget
 

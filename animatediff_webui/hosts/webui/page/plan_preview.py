@@ -9,18 +9,17 @@ from html import escape
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import parse_parameters
-from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
-
-_DEFAULT_STEPS = 20
+from animatediff_webui.core.plan import DEFAULT_STEPS, ModuleLimits, build_plan, format_plan
 
 
 @dataclass(frozen=True)
 class PromptFields:
-    """What the plan needs of the page's own fields."""
+    """What a plan and a source need of the page's own fields; `size` is width and height."""
 
     prompt: str = ""
     negative_prompt: str = ""
-    steps: int = _DEFAULT_STEPS
+    steps: int = DEFAULT_STEPS
+    size: tuple[int, int] | None = None
 
 
 def read_prompt_fields(text: str) -> PromptFields:
@@ -29,11 +28,13 @@ def read_prompt_fields(text: str) -> PromptFields:
         values = json.loads(text or "{}")
     except ValueError:
         return PromptFields()
-    steps = str(values.get("steps", ""))
+    steps, width, height = (str(values.get(name, "")) for name in ("steps", "width", "height"))
+    has_size = width.isdecimal() and height.isdecimal() and int(width) and int(height)
     return PromptFields(
         str(values.get("prompt", "")),
         str(values.get("negative_prompt", "")),
-        max(1, int(steps)) if steps.isdecimal() else _DEFAULT_STEPS,
+        max(1, int(steps)) if steps.isdecimal() else DEFAULT_STEPS,
+        (int(width), int(height)) if has_size else None,
     )
 
 

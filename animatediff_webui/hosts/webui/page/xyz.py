@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from modules import scripts, shared
 
 from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.core.plan import DEFAULT_FPS
+from animatediff_webui.core.frame_rate import DEFAULT_FPS
 from animatediff_webui.hosts.webui.answer import VIDEO_ATTRIBUTE
 from animatediff_webui.hosts.webui.arguments import is_enabled, with_value
 from animatediff_webui.hosts.webui.host_types import GridCells, Request
@@ -30,11 +30,10 @@ class AxisOption(Protocol):
 
 
 class XyzModule(Protocol):
-    """The host's script `xyz_grid.py`; it has a kind of axes of its own for img2img."""
+    """The host's script `xyz_grid.py`."""
 
     axis_options: list[AxisOption]
     AxisOption: Callable[..., AxisOption]
-    AxisOptionImg2Img: Callable[..., AxisOption]
 
 
 def register_axes() -> None:
@@ -82,9 +81,15 @@ def _axis_option(module: XyzModule, axis: Axis) -> AxisOption:
         for value in values:
             axis.read(value)
 
-    kind = module.AxisOptionImg2Img if axis.is_img2img_only else module.AxisOption
+    kind = _img2img_kind(module) if axis.is_img2img_only else module.AxisOption
     choices = (lambda: list(axis.choices)) if axis.choices else None
     return kind(axis.label, axis.type, apply, confirm=confirm, cost=axis.cost, choices=choices)
+
+
+def _img2img_kind(module: XyzModule) -> Callable[..., AxisOption]:
+    """The kind of axes that only img2img has, by one of the host's own: not every host gives it a name."""
+    kinds = (type(option) for option in module.axis_options if getattr(option, "is_img2img", False))
+    return next(kinds, module.AxisOption)
 
 
 def _argument_range(p: Request) -> tuple[int, int]:

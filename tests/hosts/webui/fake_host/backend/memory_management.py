@@ -3,8 +3,6 @@
 import enum
 
 current_loaded_models = []
-estimates = []
-"""What was asked for besides the models, in bytes."""
 
 
 class VRAMState(enum.Enum):
@@ -33,7 +31,6 @@ class LoadedModel:
 
 
 def load_models_gpu(models, memory_required=0):
-    estimates.append(memory_required)
     for model in models:
         loaded = LoadedModel(model)
         if loaded not in current_loaded_models:

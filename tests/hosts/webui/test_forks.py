@@ -167,6 +167,7 @@ def test_scripts_that_copy_the_unet_go_on_working(fork):
     p._before_every_sampling = [patch]
     fork.host.processing.process_images(p)
     assert not torch.allclose(p.last_samples, plain)
+    assert fork.model.forge_objects.unet.extra_model_patchers_during_sampling == []
 
 
 def test_script_that_keeps_a_calls_attention_wants_one_window(fork):

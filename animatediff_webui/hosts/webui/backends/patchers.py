@@ -144,14 +144,17 @@ class Patched:
     @contextmanager
     def placed(self, module: MotionModule, *, keep: bool) -> Generator[None, None, None]:
         """The host loads and unloads the motion module with the UNet."""
-        patchers = self._patchers()
-        device = patchers[0].load_device
+        device = self.model.forge_objects.unet.load_device
         if self.memory.vram_state.name in _LITTLE_MEMORY:
             with on_device(module, device, layer_by_layer=True):
                 yield
             return
         try:
-            with noting_nothing(module), whole_layers(module), loaded_along(patchers, module, self.memory):
+            with (
+                noting_nothing(module),
+                whole_layers(module),
+                loaded_along(self._patchers, module, self.memory),
+            ):
                 yield
         finally:
             module.to(device if keep else "cpu")
@@ -209,12 +212,14 @@ def window_options(options: Mapping[str, object], times: torch.Tensor, num_rows:
 
 @contextmanager
 def loaded_along(
-    patchers: Sequence[Patcher], module: MotionModule, memory: Memory
+    find_patchers: Callable[[], Sequence[Patcher]], module: MotionModule, memory: Memory
 ) -> Generator[None, None, None]:
-    """Inside, the host knows the module as one more model that these UNets need to sample.
+    """Inside, the host knows the module as one more model that the UNet's patchers need to sample.
 
-    Afterwards it has unloaded it, and no longer knows of it.
+    Afterwards it has unloaded it, and neither knows of it nor do the patchers that are there by then: scripts
+    copy them, with what they need.
     """
+    patchers = find_patchers()
     with ExitStack() as stack:
         for patcher in patchers:
             # The host adds ControlNets to this very list, and leaves them in it.
@@ -228,6 +233,9 @@ def loaded_along(
         try:
             yield
         finally:
+            for patcher in find_patchers():
+                models = patcher.extra_model_patchers_during_sampling
+                models[:] = [each for each in models if each is not added]
             for loaded in [each for each in memory.current_loaded_models if each.model is added]:
                 memory.current_loaded_models.remove(loaded)
                 loaded.model_unload()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +20,21 @@ SMALL = (
 
 
 @pytest.fixture(scope="session")
-def models(checkpoint, module_file) -> list[str]:
+def public_folder() -> Iterator[Path]:
+    """A folder that every user may read, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def models(checkpoint, module_file, public_folder) -> list[str]:
     """Options of a clip that takes a tenth of a second, by models that every user may read."""
-    for path in (module_file, module_file.parent, checkpoint, *checkpoint.rglob("*")):
+    folder = shutil.copytree(checkpoint, public_folder / checkpoint.name)
+    module = Path(shutil.copy(module_file, public_folder))
+    for path in (module, folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    for folder in module_file.parents:
-        if folder.owner() == module_file.owner() and "pytest" in str(folder):
-            folder.chmod(0o755)
-    return ["--checkpoint", str(checkpoint), "--model", str(module_file), *SMALL]
+    return ["--checkpoint", str(folder), "--model", str(module), *SMALL]
 
 
 @pytest.fixture(scope="session")

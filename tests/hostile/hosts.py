@@ -12,7 +12,8 @@ import diffusers
 import torch
 from torch import nn
 
-from tests.hosts.webui.conftest import FakeModel, WebUI
+from tests.hosts.webui.conftest import UNET, FakeModel, WebUI, embedding
+from tests.hosts.webui.forks import ForgeCheckpoint, LdmPatchedCheckpoint
 
 Break = Callable[[], None]
 CLIP = {"video_length": 6, "batch_size": 4, "overlap": 2, "format": ["GIF", "PNG"]}
@@ -115,8 +116,6 @@ def followed_by(action: Break) -> Callable[[Any], Any]:
 class Standalone:
     """An animator of the diffusers family."""
 
-    name = "standalone"
-
     def __init__(self, animator: Any, folder: Path) -> None:
         self.animator, self.folder = animator, folder
         self.before_window: Break = lambda: None
@@ -170,13 +169,33 @@ class Standalone:
         self.before_window()
 
 
+CHECKPOINTS: Mapping[str, Callable[[], Any]] = {
+    "a1111": FakeModel,
+    "forge": lambda: ForgeCheckpoint(UNET, embedding),
+    "reforge and classic": lambda: LdmPatchedCheckpoint(UNET, embedding),
+}
+"""What the families of WebUIs have in memory."""
+
+
+def state_of_checkpoint(checkpoint: Any) -> object:
+    """Its model, and the patchers that the forks have around it."""
+    if isinstance(checkpoint, nn.Module):
+        return state_of({"": checkpoint}), id(checkpoint.alphas_cumprod), sorted(vars(checkpoint))
+    structs = checkpoint.forge_objects_original, checkpoint.forge_objects_after_applying_lora
+    patchers = [
+        (id(each.unet), each.unet.model_options, list(each.unet.extra_model_patchers_during_sampling))
+        for each in structs
+    ]
+    schedule = id(getattr(checkpoint, "alphas_cumprod", None))
+    return state_of({"": checkpoint.real}), patchers, schedule, sorted(vars(checkpoint))
+
+
 class FakeWebUI:
-    """A stand-in for the WebUI, with another extension beside ours."""
+    """A stand-in for the WebUI of a family."""
 
-    name = "a1111"
-
-    def __init__(self, webui: WebUI) -> None:
-        self.webui, self.folder = webui, webui.folder
+    def __init__(self, webui: WebUI, family: str) -> None:
+        self.webui, self.folder, self.new_checkpoint = webui, webui.folder, CHECKPOINTS[family]
+        webui.model = webui.host.shared.sd_model = self.new_checkpoint()
         self.before_window: Break = lambda: None
         self.request: Any = None
         self._unchanged = self._find_unchanged()
@@ -186,7 +205,7 @@ class FakeWebUI:
         self.request = self.webui.request(CLIP, prompt=TRAVEL, steps=steps)
         self.webui.host.shared.state.begin()
         try:
-            with hooked(self.webui.model.model.diffusion_model.out[0], lambda: self.before_window()):
+            with hooked(self.unet.out[0], lambda: self.before_window()):
                 self.webui.host.processing.process_images(self.request)
         except BaseException:
             self.request.close()
@@ -200,7 +219,7 @@ class FakeWebUI:
         request = fresh if self.request is None else self.request
         fields = {name: vars(request)[name] for name in self._unchanged}
         is_same = shared.sd_model is self.webui.model
-        return state_of({"": self.webui.model}), is_same, dict(shared.opts.data), fields
+        return state_of_checkpoint(self.webui.model), is_same, dict(shared.opts.data), fields
 
     def pictures(self) -> list[bytes]:
         plain, clip = self.webui.samples(seed=5), self.webui.samples({"video_length": 4}, seed=5)
@@ -208,7 +227,7 @@ class FakeWebUI:
 
     def breaking(self, part: str, action: Break) -> Any:
         if part == "unet":
-            return hooked(self.webui.model.model.diffusion_model.middle_block, action)
+            return hooked(self.unet.middle_block, action)
         if part == "sampler":
             return replaced(self.webui.host.sd_samplers_common.Sampler, "sample", followed_by(action))
         method = {"vae": "decode_first_stage", "text encoder": "get_learned_conditioning"}[part]
@@ -225,7 +244,14 @@ class FakeWebUI:
         self.webui.host.processing.process_images(nested)
 
     def swap(self) -> None:
-        self.webui.host.shared.sd_model = self.other = FakeModel(seed=1)
+        self.other = self.new_checkpoint()
+        self.others_state = state_of_checkpoint(self.other)
+        self.webui.host.shared.sd_model = self.other
+
+    @property
+    def unet(self) -> Any:
+        model = self.webui.model
+        return model.model.diffusion_model if isinstance(model, nn.Module) else model.real.diffusion_model
 
     def _find_unchanged(self) -> list[str]:
         """The request's attributes that the host itself leaves alone, but for those with what we tell it."""

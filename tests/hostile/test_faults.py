@@ -16,11 +16,15 @@ import torch
 
 from animatediff_webui.media import read_frames
 from tests.hostile.conftest import finals, leftovers
-from tests.hostile.hosts import FakeWebUI, Host, Standalone, replaced, state_of
-from tests.hosts.webui.conftest import FakeModel, host, module_folder, webui
+from tests.hostile.hosts import CHECKPOINTS, FakeWebUI, Host, Standalone, replaced, state_of_checkpoint
+from tests.hosts.webui.conftest import host, module_folder, webui
 
 __all__ = ["host", "module_folder", "webui"]  # fixtures
 Fault = Callable[[Host], AbstractContextManager[object]]
+
+
+HAPPENED: list[str] = []
+"""What faults have happened in the test under way: one that has not tests nothing."""
 
 
 class Boom(Exception):
@@ -47,6 +51,7 @@ def after(count: int, action: Callable[[], None]) -> Callable[[], None]:
     def call() -> None:
         calls[0] += 1
         if calls[0] == count:
+            HAPPENED.append("in the middle")
             action()
 
     return call
@@ -72,6 +77,7 @@ def meanwhile(name: str) -> Fault:
 
 def writer_fails(error: Exception) -> Fault:
     def fail(*_args: object) -> None:
+        HAPPENED.append("writer")
         raise error
 
     def fault(_host: Host) -> AbstractContextManager[object]:
@@ -87,6 +93,7 @@ def disk_full(_host: Host):
     """No file may grow beyond a few kB: some of the formats fit, others do not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    HAPPENED.append("disk full")
     try:
         yield
     finally:
@@ -118,11 +125,17 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-@pytest.fixture(params=["standalone", "a1111"])
-def any_host(request, tmp_path) -> Host:
-    if request.param == "a1111":
-        return FakeWebUI(request.getfixturevalue("webui"))
-    return Standalone(request.getfixturevalue("own_animator"), tmp_path)
+@pytest.fixture(params=["standalone", *CHECKPOINTS])
+def any_host(request, tmp_path):
+    if request.param == "standalone":
+        yield Standalone(request.getfixturevalue("own_animator"), tmp_path)
+        return
+    webui = request.getfixturevalue("webui")
+    from backend import memory_management
+
+    yield FakeWebUI(webui, request.param)
+    memory_management.current_loaded_models.clear()
+    memory_management.estimates.clear()
 
 
 @pytest.fixture
@@ -136,10 +149,12 @@ def own_animator(models, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_host_is_as_it_was_after(name: str, any_host: Host, request):
+def test_host_is_as_it_was_after(name: str, any_host: Host):
     expected = any_host.pictures()
     before = any_host.state()
+    HAPPENED.clear()
     run(any_host, FAULTS[name])
+    assert HAPPENED
     put_back(any_host, name)
     assert any_host.state() == before
     assert any_host.pictures() == expected
@@ -160,9 +175,8 @@ def run(host: Host, fault: Fault) -> None:
 def put_back(host: Any, name: str) -> None:
     """What the fault itself has changed."""
     if name == "checkpoint swapped" and isinstance(host, FakeWebUI):
-        other = host.webui.host.shared.sd_model
-        assert other is host.other
-        assert state_of({"": other}) == state_of({"": FakeModel(seed=1)})
+        assert host.webui.host.shared.sd_model is host.other
+        assert state_of_checkpoint(host.other) == host.others_state
         host.webui.host.shared.sd_model = host.webui.model
     if isinstance(host, FakeWebUI):
         host.webui.host.shared.state.begin()

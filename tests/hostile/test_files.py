@@ -35,9 +35,11 @@ def bad_files(tmp_path_factory, module_file) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def uses(models, tmp_path_factory):
+def uses(models, public_folder):
     """Where a file is asked for, each as a child's work."""
-    output = tmp_path_factory.mktemp("out")
+    output = public_folder / "out"
+    output.mkdir(exist_ok=True)
+    output.chmod(0o777)
     checkpoint, module = models[:2], models[2:4]
     small = [*SMALL, "--steps", "1", "--quiet", "--output", str(output)]
 
@@ -118,14 +120,15 @@ def as_nobody(work: Callable[[], int]) -> Callable[[], int]:
     return call
 
 
-def test_a_file_that_may_not_be_read_is_refused_first(uses, tmp_path, module_file):
+def test_a_file_that_may_not_be_read_is_refused_first(uses, public_folder, module_file):
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    path = tmp_path / "secret.safetensors"
+    path = public_folder / "secret.safetensors"
     path.write_bytes(module_file.read_bytes())
     path.chmod(0o600)
     for use, prepare in uses.items():
         ending = child.run(as_nobody(prepare(path)), 30)
+        assert "secret.safetensors" in ending.err, (use, ending)
         assert ending.status == 2, (use, ending)
         assert len(ending.said) == 1, (use, ending)
 

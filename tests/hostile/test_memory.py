@@ -32,7 +32,7 @@ def test_memory_is_flat_over_many_runs(kind, animator, request, tmp_path, record
     if kind == "standalone":
         any_host: Standalone | FakeWebUI = Standalone(animator, tmp_path)
     else:
-        any_host = FakeWebUI(request.getfixturevalue("webui"))
+        any_host = FakeWebUI(request.getfixturevalue("webui"), "a1111")
     held: dict[int, float] = {}
     for number in rounds(request.config, 0.15, SEEN[-1]):
         any_host.run(quick=True)

@@ -46,8 +46,11 @@ OTHERS = {
     "preview_every": ["1"], "quiet": None, "verbose": None,
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
-HOSTS_OWN = {"--no-half-vae", "--medvram", "--lowvram"}
-"""Options of the WebUI itself."""
+HOSTS_OWN = {
+    "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram",
+    "--no-half-vae",
+}  # fmt: skip
+"""Options of the WebUI itself, and of its forks."""
 
 
 def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:

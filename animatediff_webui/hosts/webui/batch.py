@@ -1,4 +1,4 @@
-"""The img2img batch tab: a folder of pictures, and maybe one of masks, becomes one clip."""
+"""The img2img batch tab: a folder of pictures or a video, and maybe the same of masks, becomes one clip."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from modules import images, img2img, processing, scripts, shared
 from PIL import Image, ImageOps
 
 from animatediff_webui.core.errors import UserError
+from animatediff_webui.media.readers import read_frames
 from animatediff_webui.media.readers.local import natural_order
 
 from .api import AnimateDiffError
@@ -79,10 +80,12 @@ def animate_folder(
         return scripts.scripts_img2img.run(p, *args) or processing.process_images(p)
 
 
-def read_folder(source: Source, mask_folder: str) -> tuple[list[Image.Image], list[Image.Image]]:
+def read_folder(
+    source: Source, mask_folder: str
+) -> tuple[Sequence[Image.Image], Sequence[Image.Image]]:
     """The pictures and their masks: none, one for all, or as many as there are pictures. Raises UserError."""
-    pictures = [read_picture(path) for path in listed_pictures(source)]
-    masks = [read_picture(path) for path in listed_pictures(mask_folder)] if mask_folder else []
+    pictures = _read_all(source)
+    masks = _read_all(mask_folder) if mask_folder else ()
     if not pictures:
         raise UserError(f"The folder {source} holds no pictures: choose another.")
     if len(masks) > 1:
@@ -90,11 +93,23 @@ def read_folder(source: Source, mask_folder: str) -> tuple[list[Image.Image], li
     return pictures, masks
 
 
+def _read_all(source: Source) -> Sequence[Image.Image]:
+    """The frames of a video, each read when it is asked for, or the pictures."""
+    named = [source] if isinstance(source, str) else [upload.name for upload in source]
+    if len(named) == 1 and Path(named[0]).is_file():
+        frames = read_frames(named[0])
+        if not frames.is_still:
+            return frames
+    return [read_picture(path) for path in listed_pictures(source)]
+
+
 def listed_pictures(source: Source) -> list[Path]:
-    """The pictures of a folder in natural order, or the uploaded ones."""
+    """The pictures of a folder in natural order, the uploaded ones, or the one that is named."""
     if not isinstance(source, str):
         return [Path(upload.name) for upload in source]
     folder = Path(source)
+    if folder.is_file():
+        return [folder]
     if not folder.is_dir():
         raise UserError(f"The folder {source} does not exist: choose another.")
     return natural_order(folder)

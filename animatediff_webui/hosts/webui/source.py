@@ -58,7 +58,8 @@ class RequestSource:
         """What a plan has to know."""
         folders = [SourceInfo("a ControlNet unit's folder", unit.num_frames) for unit in self.units]
         if self.has_many_pictures:
-            return (SourceInfo("img2img's pictures", len(self.pictures or ())), *folders)
+            rate = getattr(self.pictures, "fps", None)  # the batch tab's pictures may be a video's
+            return (SourceInfo("img2img's pictures", len(self.pictures or ()), rate), *folders)
         return (*self.clip.infos, *folders)
 
     @property

@@ -97,6 +97,7 @@ def test_sparsectrl_layers_load_by_their_names_and_know_the_frames():
     layer = wrapper.down_blocks[0].motion_modules[1]
     del wrapper  # as ControlNet does, which keeps its layers alone
     gc.collect()
+    assert layer(torch.zeros(3, 320, 2, 2)).shape == (3, 320, 2, 2)  # pictures, without a clip
     with sparsectrl.framed_encoders(Window((3, 4), (1.0, 1.0))):
         assert layer(torch.zeros(4, 320, 2, 2)).shape == (4, 320, 2, 2)
 

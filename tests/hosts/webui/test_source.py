@@ -79,6 +79,15 @@ def test_sound_can_be_left_out(webui, video):
     assert read_frames(written).sound_start is None
 
 
+def test_batch_tab_takes_a_video_too(webui, video):
+    p = webui.request({"format": ["MP4"]}, is_img2img=True, init_images=[None])
+    webui.host.shared.state.begin()
+    webui.host.batch.animate_folder(p, str(video), "", "", ())
+    assert started_from(p) == pytest.approx(GREYS, abs=1)
+    (written,) = Path(webui.folder).rglob("*.mp4")
+    assert read_frames(written).fps == 25
+
+
 def test_masks_belong_to_their_frames(webui, tmp_path, folder):
     write_greys(tmp_path / "masks", [255, 0] * 6)
     values = {"video_path": str(folder), "mask_path": str(tmp_path / "masks")}

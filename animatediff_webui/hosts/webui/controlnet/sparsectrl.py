@@ -37,6 +37,7 @@ class MotionWrapper(MotionModule):
                 f"Expected MotionModuleType.SparseCtrl, found {mm_type}: load others by AnimateDiff."
             )
         super().__init__(SPARSECTRL, mm_name)
+        self.runtime.num_frames = 1  # where no clip is made, each picture is one of its own
         _encoder_runtimes.add(self.runtime)
 
 

@@ -8,10 +8,13 @@ calls any of them. Parameters are on the meta device until `fill` gives them val
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from motion_module.products import linear
 
 
 def fill(layer: nn.Module, name: str, values: Tensor, *, requires_grad: bool) -> None:
@@ -58,10 +61,11 @@ class Normalisation(Layer):
 
 
 class Linear(Projection):
-    """`... i` -> `... o`."""
+    """`... i` -> `... o`; `additions` give what else is added, from the same tokens."""
 
     weight: nn.Parameter
     bias: nn.Parameter | None
+    additions: list[Callable[[Tensor], Tensor]]
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
         weight = (out_channels, in_channels)
@@ -71,9 +75,13 @@ class Linear(Projection):
             super().__init__(weight=weight)
             self.bias = None
         self.fan_in = in_channels
+        self.additions = []
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        return F.linear(tokens, self.weight, self.bias)
+    def forward(self, tokens: Tensor, *, added_to: Tensor | None = None) -> Tensor:
+        for addition in self.additions:
+            added = addition(tokens)
+            added_to = added if added_to is None else added_to + added
+        return linear(tokens, self.weight, self.bias, added_to)
 
 
 class ZeroLinear(Linear):

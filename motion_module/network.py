@@ -1,7 +1,7 @@
 """The temporal transformer of AnimateDiff (Guo et al., arXiv 2307.04725), under its official names.
 
-Hidden states come and go as `(b f) c h w`. In between they are tokens `r f c`, one row for each clip and
-spatial position: attention runs over the frames of one position, and everything else acts on single tokens.
+Hidden states come and go as `(b f) c h w`. In between they are tokens `f r c`, one row for each clip and
+spatial position: attention runs over the frames of one row, and everything else acts on single tokens.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from motion_module.attention import attend
 from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
-from motion_module.runtime import Runtime, attend, rows_at_once
+from motion_module.products import gate, gated_linear
+from motion_module.runtime import Runtime
 from motion_module.spec import NORM_GROUPS, MotionModuleSpec
 
 AUTOCAST_DEVICES = ("cuda", "cpu", "xpu")
@@ -29,7 +30,7 @@ def build_positions(num_positions: int, channels: int) -> Tensor:
 
 
 class PositionEncoding(nn.Module):
-    """Adds to each token the encoding of its frame."""
+    """Adds to each token `f r c` the encoding of its frame."""
 
     pe: Tensor
 
@@ -38,7 +39,7 @@ class PositionEncoding(nn.Module):
         self.register_buffer("pe", build_positions(num_positions, channels), persistent=stored)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens + self.pe[:, : tokens.shape[1]]
+        return tokens + rearrange(self.pe[:, : len(tokens)], "1 f c -> f 1 c")
 
 
 class TemporalAttention(nn.Module):
@@ -49,26 +50,27 @@ class TemporalAttention(nn.Module):
         self.to_q = Linear(channels, channels, bias=False)
         self.to_k = Linear(channels, channels, bias=False)
         self.to_v = Linear(channels, channels, bias=False)
-        self.to_out = nn.Sequential(Linear(channels, channels))
+        self.to_out = nn.ModuleList([Linear(channels, channels)])
         self.pos_encoder = PositionEncoding(channels, spec.context_limit, spec.stored_positions)
         self.num_heads = spec.num_heads
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, added_to: Tensor) -> Tensor:
         tokens = self.pos_encoder(tokens)
         query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
-        return self.to_out(attend(query, key, value, self.num_heads))
+        return self.to_out[0](attend(query, key, value, self.num_heads), added_to=added_to)
 
 
 class GatedProjection(nn.Module):
-    """GEGLU (Shazeer, arXiv 2002.05202): one half of a projection gates the other."""
+    """A projection of which one half gates the other; a LoRA adds to both."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.proj = Linear(channels, 2 * out_channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        value, gate = self.proj(tokens).chunk(2, dim=-1)
-        return value * F.gelu(gate)
+        if self.proj.additions:
+            return gate(self.proj(tokens))
+        return gated_linear(tokens, self.proj.weight, self.proj.bias)
 
 
 class FeedForward(nn.Module):
@@ -76,12 +78,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            GatedProjection(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels)
+        self.net = nn.ModuleList(
+            [GatedProjection(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels)]
         )
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.net(tokens)
+    def forward(self, tokens: Tensor, added_to: Tensor) -> Tensor:
+        gated, _, projected = self.net
+        return projected(gated(tokens), added_to=added_to)
 
 
 class TemporalBlock(nn.Module):
@@ -97,8 +100,8 @@ class TemporalBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
-            tokens = tokens + attention(norm(tokens))
-        return tokens + self.ff(self.ff_norm(tokens))
+            tokens = attention(norm(tokens), added_to=tokens)
+        return self.ff(self.ff_norm(tokens), added_to=tokens)
 
 
 class TemporalTransformer(nn.Module):
@@ -115,20 +118,24 @@ class TemporalTransformer(nn.Module):
         self.runtime = runtime
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """`(b f) c h w` -> the addition, as a view `b f c h w`."""
+        """`(b f) c h w` -> the addition."""
         num_frames, (height, width) = self.runtime.count_frames(hidden), hidden.shape[2:]
-        # Contiguous, because one clip's rearrangement is a view, which the linear layers are slow on.
-        tokens = rearrange(self.norm(hidden), "(b f) c h w -> (b h w) f c", f=num_frames).contiguous()
-        chunks = tokens.split(rows_at_once(tokens))
-        outputs = [self.transform(chunk) for chunk in chunks]
-        tokens = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-        return rearrange(tokens, "(b h w) f c -> b f c h w", h=height, w=width)
+        clips = rearrange(self.norm(hidden), "(b f) c h w -> b f c (h w)", f=num_frames)
+        if torch.is_grad_enabled():
+            clips = self.transform(clips)
+        else:
+            for piece in self.runtime.pieces.split(clips):
+                piece.copy_(self.transform(piece))  # in its own place, which nothing reads again
+        return rearrange(clips, "b f c (h w) -> (b f) c h w", h=height, w=width)
 
-    def transform(self, tokens: Tensor) -> Tensor:
+    def transform(self, clips: Tensor) -> Tensor:
+        """`b f c p` -> the same, of which the places p are any."""
+        # Contiguous, because a rearrangement is a view, which the linear layers are slow on.
+        tokens = rearrange(clips, "b f c p -> f (b p) c").contiguous()
         tokens = self.proj_in(tokens)
         for block in self.transformer_blocks:
             tokens = block(tokens)
-        return self.proj_out(tokens)
+        return rearrange(self.proj_out(tokens), "f (b p) c -> b f c p", b=len(clips))
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -148,7 +155,5 @@ class MotionLayer(nn.Module):
         if weight.device != hidden.device:
             self.to(hidden.device)
         with without_autocast(hidden.device):
-            added = self.temporal_transformer(hidden.to(weight.dtype)).to(hidden.dtype)
-            # Adding to a view reads both layouts in one pass and writes the host's.
-            clips = rearrange(hidden, "(b f) c h w -> b f c h w", b=added.shape[0])
-            return rearrange(clips + added, "b f c h w -> (b f) c h w")
+            added = self.temporal_transformer(hidden.to(weight.dtype))
+            return added.to(hidden.dtype).add_(hidden)

@@ -1,32 +1,15 @@
-"""How the layers run: the frames of a clip, which all share, how much at once, and attention."""
+"""What the layers of a module share while they run."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from einops import rearrange
 from torch import Tensor
-from torch.nn import functional as F
 
 from motion_module.errors import MotionModuleError
-
-MAX_ATTENTION_BATCH = 65_535
-"""CUDA's limit on a grid's second and third axes, which attention kernels map the batch to."""
-GPU_MEMORY_BUDGET = 512 * 2**20
-CPU_MEMORY_BUDGET = 32 * 2**20
-"""The fastest on CPUs, as measured: larger chunks miss the caches, smaller ones cost calls."""
-WIDTHS_PER_TOKEN = 20
-"""A token is widest in the feed-forward: 8C projected, 4C gate, 4C product, and what is added to."""
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int) -> Tensor:
-    """Dot-product attention over the frames of `r f (n e)`; 4-D, because the fast kernels refuse 3-D."""
-    query = rearrange(query, "r f (n e) -> r n f e", n=num_heads)
-    key = rearrange(key, "r f (n e) -> r n f e", n=num_heads)
-    value = rearrange(value, "r f (n e) -> r n f e", n=num_heads)
-    return rearrange(F.scaled_dot_product_attention(query, key, value), "r n f e -> r f (n e)")
+from motion_module.pieces import Pieces
 
 
 @dataclass(eq=False)
@@ -34,11 +17,12 @@ class Runtime:
     """What all layers of a module share; each has its own, so two are never equal.
 
     num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are.
+    those are; pieces: how much of it goes through a layer at once.
     """
 
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
+    pieces: Pieces = field(default_factory=Pieces)
 
     @contextmanager
     def frames(self, num_frames: int, indices: tuple[int, ...]) -> Generator[None]:
@@ -62,10 +46,3 @@ class Runtime:
                 "frames: give the UNet all frames of a clip, one clip after the other."
             )
         return self.num_frames
-
-
-def rows_at_once(tokens: Tensor) -> int:
-    """How many rows of `r f c` fit the memory budget and the attention kernels."""
-    bytes_per_row = tokens[0].numel() * tokens.element_size() * WIDTHS_PER_TOKEN
-    budget = CPU_MEMORY_BUDGET if tokens.device.type == "cpu" else GPU_MEMORY_BUDGET
-    return max(1, min(MAX_ATTENTION_BATCH, budget // bytes_per_row))

@@ -50,8 +50,7 @@ def motion_loras(module: MotionModule, loras: Iterable[tuple[MotionLora, Strengt
             if constant:
                 undo.enter_context(_merged(linear, constant))
             if by_frame:
-                hook = _build_hook(linear.weight, by_frame, module.runtime)
-                undo.callback(linear.register_forward_hook(hook).remove)
+                undo.enter_context(_added(linear, by_frame, module.runtime))
         yield
 
 
@@ -131,10 +130,20 @@ def _merged(linear: Linear, additions: Sequence[Addition]) -> Generator[None]:
         linear.weight = original
 
 
-def _build_hook(
+@contextmanager
+def _added(linear: Linear, additions: Sequence[Addition], runtime: Runtime) -> Generator[None]:
+    add = _build_addition(linear.weight, additions, runtime)
+    linear.additions.append(add)
+    try:
+        yield
+    finally:
+        linear.additions.remove(add)
+
+
+def _build_addition(
     weight: Tensor, additions: Sequence[Addition], runtime: Runtime
-) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-    """A forward hook that adds all the low-rank products as one, on tokens `r f c`."""
+) -> Callable[[Tensor], Tensor]:
+    """All the low-rank products as one, of tokens `f r c`."""
     down = torch.cat([addition.delta.down.to(weight) for addition in additions])
     up = torch.cat([addition.delta.up.to(weight) for addition in additions], dim=1)
     columns: list[Tensor] = []
@@ -143,9 +152,8 @@ def _build_hook(
         columns.append(strengths * addition.delta.scale)
     shortest = min(len(addition.strengths) for addition in additions)
 
-    def add(_linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def add(tokens: Tensor) -> Tensor:
         nonlocal down, up
-        (tokens,) = args
         down, up = down.to(tokens), up.to(tokens)  # once, where the module was moved
         frames = list(runtime.frame_indices)
         if max(frames) >= shortest:
@@ -154,6 +162,6 @@ def _build_hook(
                 "give a strength for each frame."
             )
         scales = torch.cat([column[frames] for column in columns], dim=1).to(tokens)
-        return output + F.linear(F.linear(tokens, down) * scales, up)
+        return F.linear(F.linear(tokens, down) * scales[:, None], up)
 
     return add

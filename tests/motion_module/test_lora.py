@@ -141,18 +141,31 @@ def test_loras_at_once_and_nested_add_up():
 def test_strength_of_one_value_a_frame_acts_on_each_frames_own_tokens(as_what):
     module, lora = module_of(V2), build_motion_lora(official())
     strengths, delta = [0.0, 0.5, -1.0], build_motion_lora(official()).temporal[LINEAR]
-    tokens = torch.randn(7, 3, 64)
+    tokens = torch.randn(3, 7, 64)
     linear = module.get_submodule(LINEAR)
     plain = linear(tokens)
     with motion_loras(module, [(lora, as_what(strengths))]), module.frames(3):
         found = linear(tokens)
     for frame, strength in enumerate(strengths):
-        expected = plain[:, frame] + strength * tokens[:, frame] @ delta.down.T @ delta.up.T
-        assert relative_error(found[:, frame], expected) <= 1e-5
+        expected = plain[frame] + strength * tokens[frame] @ delta.down.T @ delta.up.T
+        assert relative_error(found[frame], expected) <= 1e-5
+
+
+def test_strengths_by_frame_reach_the_gated_projection():
+    part = f"{SITE.name}.temporal_transformer.transformer_blocks.0.ff.net.0.proj"
+    generator = torch.Generator().manual_seed(6)
+    down, up = torch.randn(2, 64, generator=generator), torch.randn(512, 2, generator=generator)
+    tensors = {f"{part}.lora_A.weight": down, f"{part}.lora_B.weight": up}
+    module, hidden, lora = module_of(V2), hidden_states(), build_motion_lora(tensors)
+    with motion_loras(module, [(lora, 0.5)]):
+        expected = run(module, hidden)
+    with motion_loras(module, [(lora, [0.5] * 3)]):
+        assert relative_error(run(module, hidden), expected) <= 1e-5
+    assert relative_error(run(module, hidden), expected) > 1e-3
 
 
 def test_strengths_go_by_the_frames_of_the_window():
-    module, lora, tokens = module_of(V2), build_motion_lora(official()), torch.randn(7, 2, 64)
+    module, lora, tokens = module_of(V2), build_motion_lora(official()), torch.randn(2, 7, 64)
     linear = module.get_submodule(LINEAR)
     with motion_loras(module, [(lora, [0.0, 0.1, 0.2, 0.3])]), module.frames(2, (3, 1)):
         window = linear(tokens)

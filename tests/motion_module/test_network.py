@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from motion_module import (
     SPARSECTRL,
@@ -13,7 +12,7 @@ from motion_module import (
     MotionModuleSpec,
     Site,
     build_motion_module,
-    runtime,
+    pieces,
 )
 from tests.fingerprints.published import MOTION_MODULES, layer_parts
 from tests.motion_module.oracle import add_motion
@@ -83,37 +82,24 @@ def test_new_module_trains_in_all_its_weights():
     assert all(parameter.grad.abs().sum() > 0 for parameter in layer.parameters())
 
 
-@pytest.mark.parametrize("budget", [1, 60_000, 10**9])
-def test_memory_budget_bounds_the_rows_of_each_attention_and_changes_nothing(monkeypatch, budget):
-    module, rows = module_of(V3), []
-    layer, hidden = module.layers()[FIRST], hidden_states(8, 32, 5, 5)
+@pytest.mark.parametrize("bytes_of_a_piece", [1, 5 * 4 * 32 * 4, 30 * 4 * 32 * 4])
+def test_pieces_of_any_size_change_nothing(monkeypatch, bytes_of_a_piece):
+    module, hidden = module_of(V3), hidden_states(8, 32, 5, 5)
     with module.frames(4):
-        expected = layer(hidden)
-        attention = F.scaled_dot_product_attention
-
-        def record(query, key, value):
-            assert query.dim() == 4
-            rows.append(query.shape[0])
-            return attention(query, key, value)
-
-        monkeypatch.setattr(F, "scaled_dot_product_attention", record)
-        monkeypatch.setattr(runtime, "CPU_MEMORY_BUDGET", budget)
-        found = layer(hidden)
-    bytes_per_row = 4 * 32 * 4 * 20
-    assert max(rows) <= max(1, budget // bytes_per_row)
-    assert sum(rows) == 2 * 50
-    assert relative_error(found, expected) <= 1e-6
+        expected = module.layers()[FIRST](hidden)
+    monkeypatch.setattr(pieces, "CPU_SIZES", (bytes_of_a_piece,))
+    module = module_of(V3)
+    with module.frames(4):
+        assert relative_error(module.layers()[FIRST](hidden), expected) <= 1e-6
 
 
-def test_no_attention_call_exceeds_the_kernels_batch_limit(monkeypatch):
-    module, rows = module_of(V3), []
-    monkeypatch.setattr(
-        F, "scaled_dot_product_attention", lambda query, key, value: rows.append(query.shape[0]) or value
-    )
-    monkeypatch.setattr(runtime, "CPU_MEMORY_BUDGET", 2**40)
-    with module.frames(1):
-        module.layers()[FIRST](torch.zeros(1, 32, 264, 256))
-    assert rows == [65_535, 65_535, 264 * 256 - 65_535, 264 * 256 - 65_535]
+@torch.enable_grad()
+def test_layer_gives_the_same_where_gradients_are_kept():
+    module, hidden = module_of(V3), hidden_states(8, 32, 5, 5)
+    with module.frames(4):
+        with torch.no_grad():
+            expected = module.layers()[FIRST](hidden)
+        assert relative_error(module.layers()[FIRST](hidden), expected) <= 1e-6
 
 
 @pytest.mark.parametrize("own", [torch.float32, torch.bfloat16])

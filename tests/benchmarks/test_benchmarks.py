@@ -1,0 +1,61 @@
+"""Each benchmark runs at toy size, and what is compared agrees."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("diffusers")
+
+from benchmarks import layers, memory, startup
+from benchmarks.chart import to_svg
+from benchmarks.command_line import main
+from benchmarks.options import Options
+from benchmarks.results import Result
+
+TOY = Options(rounds=1, toy=True, clips=(1,), frames=(8,))
+
+
+def test_layers_agree_with_those_of_diffusers():
+    results = list(layers.run(TOY))
+    assert {result.subject for result in results} == {"diffusers", "matrix products"}
+    assert all(result.error <= 1e-5 for result in results if result.subject == "diffusers")
+
+
+def test_bare_products_are_those_that_the_cost_formula_counts():
+    channels = 32
+    layer = layers.build_layer(channels, 4)
+    weights = [parameter for parameter in layer.parameters() if parameter.ndim == 2]
+    assert sum(weight.numel() for weight in weights) == 22 * channels**2
+
+
+def test_memory_is_measured_for_both():
+    (result,) = memory.run(TOY)
+    assert set(result.figures) == {"MiB", "ours, MiB"}
+
+
+def test_startup_times_the_import_and_a_whole_module():
+    assert [result.subject for result in startup.run(TOY)] == ["torch alone", "reading the bytes"]
+
+
+def test_writers_are_true_to_the_frames():
+    pytest.importorskip("imageio")
+    from benchmarks import writers
+
+    for result in writers.run(TOY):
+        assert result.figures["ours, SSIM"] > 0.5
+
+
+def test_command_line_writes_what_it_measured(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    options = ["--toy", "--only", "layers", "--rounds", "1", "--clips", "1"]
+    assert main([*options, "--out", str(out)]) == 0
+    document = json.loads(out.read_text())
+    assert document["machine"]["torch"]
+    assert len(document["results"]) == len(capsys.readouterr().out.splitlines()) - 2
+    assert out.with_suffix(".svg").read_text().count("<rect") == len(document["results"]) + 1
+
+
+def test_chart_keeps_names_apart_from_markup():
+    assert "a &lt;b&gt;" in to_svg([Result("layers", "a <b>", "c", 0.5)])

@@ -1,4 +1,4 @@
-"""The VAE: one of the user's own, and how it turns latents into frames."""
+"""The VAE: one of the user's own, and how it turns latents into frames, and frames into latents."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from motion_module.inspection import check_kind, inspect_file
 from motion_module.kinds import IMAGE_CHECKPOINT, VAE
 
 from .files import existing, one_line, shown_path
+from .pictures import as_rows
 from .pipelines import Vae, VaeClass
 from .results import NotEnoughMemoryError, check_finite, memory_explained
 
@@ -58,6 +59,17 @@ def decode_frames(
         yield frame
 
 
+def encode_frame(vae: Vae, image: Image.Image, device: torch.device) -> torch.Tensor:
+    """The latent `1 c h w` of a picture, on the CPU; of what the VAE thinks likely, the middle."""
+    pixels = as_rows(image.convert("RGB")) * 2 - 1
+    with torch.inference_mode(), in_full_precision(vae):
+        rows = rearrange(pixels, "h w c -> 1 c h w").to(device, vae.dtype)
+        latent = vae.encode(rows, return_dict=False)[0].mode().float().cpu()
+    check_finite(latent, "The VAE made latents", "use another VAE, or the number format float32")
+    mean, std = _shift(vae, latent)
+    return (latent - mean) / std * cast("float", vae.config.get("scaling_factor"))
+
+
 @contextmanager
 def in_full_precision(vae: Vae) -> Generator[None, None, None]:
     """Inside, a VAE that overflows in half precision, as most do, works in float32."""
@@ -82,11 +94,16 @@ def _decode(vae: Vae, latent: torch.Tensor) -> Image.Image:
 
 def _unscale(vae: Vae, latent: torch.Tensor) -> torch.Tensor:
     """A latent `1 c h w` in the units that the VAE's decoder takes."""
-    scaled = latent / cast("float", vae.config.get("scaling_factor"))
+    mean, std = _shift(vae, latent)
+    return latent / cast("float", vae.config.get("scaling_factor")) * std + mean
+
+
+def _shift(vae: Vae, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of each channel, 0 and 1 for most VAEs."""
     mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
     if not mean or not std:
-        return scaled
-    return scaled * scaled.new_tensor(std)[:, None, None] + scaled.new_tensor(mean)[:, None, None]
+        return latent.new_zeros(()), latent.new_ones(())
+    return latent.new_tensor(mean)[:, None, None], latent.new_tensor(std)[:, None, None]
 
 
 def _check_is_vae(path: Path) -> None:

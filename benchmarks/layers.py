@@ -13,6 +13,7 @@ from benchmarks.measuring import alternate
 from benchmarks.options import Options
 from benchmarks.peers import diffusers_layer
 from benchmarks.results import Result
+from motion_module.control import UNCHANGED
 from motion_module.layers import Layer
 from motion_module.network import MotionLayer
 from motion_module.runtime import Runtime

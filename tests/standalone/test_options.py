@@ -16,7 +16,7 @@ from animatediff_webui.core.infotext import public
 from animatediff_webui.core.parameters import FIELDS, parse_parameters
 from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
-from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE, NOT_HERE
+from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE
 from animatediff_webui.media import read_infotext, write_animation
 from demo_model import evaluation
 from motion_module.__main__ import build_parser as build_module_parser
@@ -117,7 +117,7 @@ def test_options_of_the_picture_arrive(models, tmp_path):
 
 
 def test_options_of_the_animation_arrive(models, tmp_path):
-    left_out = {*ELSEWHERE, *NOT_HERE, *FILES}
+    left_out = {*ELSEWHERE, *FILES}
     values = {name: value for name, value in VALUES.items() if name not in left_out}
     options = list(as_options(values.items()))
     assert main(["a circle", *models, "--steps", "2", "--quiet", *options, "--output", str(tmp_path)]) == 0
@@ -150,12 +150,6 @@ def as_options(values: Iterable[tuple[str, object]]) -> Iterable[str]:
             yield flag(name) if value else f"--no-{name.replace('_', '-')}"
         else:
             yield from (flag(name), ",".join(map(str, value)) if isinstance(value, list) else str(value))
-
-
-@pytest.mark.parametrize("name", sorted(NOT_HERE))
-def test_options_that_cannot_be_followed_yet_are_refused_by_name(name, models, capsys):
-    assert main(["a circle", *models, *SMALL, *as_options([(name, VALUES[name])])]) == 2
-    assert f"{name} is " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -11,7 +11,7 @@ from animatediff_webui.core.errors import UserError
 from motion_module.inspection import check_checkpoint, inspect_file
 from motion_module.spec import BaseModel
 
-from .files import existing, one_line, read_json, shown_path
+from .files import check_encodable, existing, one_line, read_json, shown_path
 from .model_options import ModelOptions
 from .pipelines import Pipeline, PipelineClass, TokenizerClass, Vae
 from .results import NotEnoughMemoryError, memory_explained
@@ -142,6 +142,7 @@ def _missing_tokenizers(checkpoint: Checkpoint) -> Mapping[str, object]:
     """CLIP's own tokenizers, for checkpoints that do not bring theirs."""
     from transformers import CLIPTokenizer
 
+    check_encodable(TOKENIZER, "tokenizer")
     known, path = cast("TokenizerClass", CLIPTokenizer), checkpoint.path
     found: dict[str, object] = {}
     if not _has_tokenizer(path / "tokenizer"):

@@ -18,6 +18,7 @@ from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE
 from animatediff_webui.media import read_infotext, write_animation
+from benchmarks.command_line import build_parser as build_benchmark_parser
 from demo_model import evaluation
 from motion_module.__main__ import build_parser as build_module_parser
 from motion_module.__main__ import main as run_module
@@ -220,7 +221,9 @@ def test_every_option_of_the_modules_command_line_is_run(module_file, tmp_path, 
 
 
 def test_documentation_names_no_option_that_there_is_not():
-    parsers = build_parser("generate"), evaluation.build_parser(), build_module_parser()
+    parsers = (
+        build_parser("generate"), evaluation.build_parser(), build_module_parser(), build_benchmark_parser(),
+    )  # fmt: skip
     known = set[str]().union(*map(flags_of, parsers))
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text()))

@@ -15,7 +15,7 @@ from .files import check_encodable, existing, one_line, read_json, shown_path
 from .model_options import ModelOptions
 from .pipelines import Pipeline, PipelineClass, TokenizerClass, Vae
 from .results import NotEnoughMemoryError, memory_explained
-from .vae import load_vae
+from .vae_file import load_vae
 
 CONFIGURATIONS = Path(__file__).resolve().parent / "configurations"
 TOKENIZER = CONFIGURATIONS / "tokenizer"

@@ -12,7 +12,7 @@ from PIL import Image
 from animatediff_webui.core.errors import ParameterError, UserError
 from animatediff_webui.core.latents import blended_init
 
-from .pictures import as_rows, fitted
+from .pixels import as_rows, fitted
 from .vae import encode_frame
 
 if TYPE_CHECKING:

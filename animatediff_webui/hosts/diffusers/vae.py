@@ -1,48 +1,18 @@
-"""The VAE: one of the user's own, and how it turns latents into frames, and frames into latents."""
+"""How a VAE turns latents into frames, and frames into latents."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import cast
 
 import torch
 from einops import rearrange
 from PIL import Image
 
-from animatediff_webui.core.errors import UserError
-from motion_module.inspection import check_kind, inspect_file
-from motion_module.kinds import IMAGE_CHECKPOINT, VAE
-
-from .files import existing, one_line, shown_path
-from .pictures import as_rows
-from .pipelines import Vae, VaeClass
-from .results import NotEnoughMemoryError, check_finite, memory_explained
-
-
-def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
-    """A VAE from a file or a diffusers folder; `configuration` says how the latents of a file are scaled.
-
-    Raises UserError and MotionModuleError where it is not there, is something else, or is damaged.
-    """
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    known = cast("VaeClass", AutoencoderKL)
-    is_folder = existing(path, "VAE").is_dir()
-    if not is_folder:
-        _check_is_vae(path)
-    try:
-        with memory_explained():
-            if is_folder:
-                return known.from_pretrained(path, dtype=dtype, local_files_only=True)
-            return known.from_single_file(
-                str(path), config=str(configuration), subfolder="vae", dtype=dtype, local_files_only=True
-            )
-    except NotEnoughMemoryError:
-        raise
-    except Exception as error:  # what libraries raise for unfit files has no class in common
-        raise UserError(f"The VAE {shown_path(path)} cannot be loaded: {one_line(error)}") from error
+from .pipelines import Vae
+from .pixels import as_rows
+from .results import check_finite, memory_explained
 
 
 def decode_frames(
@@ -104,10 +74,3 @@ def _shift(vae: Vae, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if not mean or not std:
         return latent.new_zeros(()), latent.new_ones(())
     return latent.new_tensor(mean)[:, None, None], latent.new_tensor(std)[:, None, None]
-
-
-def _check_is_vae(path: Path) -> None:
-    """A whole checkpoint is as good: it has a VAE in it."""
-    file = inspect_file(path)
-    if file.kind is not IMAGE_CHECKPOINT or "VAE" in file.missing_parts:
-        check_kind(file, VAE)

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.plan import build_plan
 from animatediff_webui.hosts.diffusers.animator import Animator, PlanBuilder
-from animatediff_webui.hosts.diffusers.model_options import NO_MODULE, ModelOptions
+from animatediff_webui.hosts.diffusers.model_options import NO_MODULE
 
 from . import files
-
-
-def model_options() -> ModelOptions:
-    """The options that load it. Raises UserError where its files are not there."""
-    if not files.is_complete():
-        raise UserError(
-            f"The embedded model is not in {files.FOLDER}: clone the repository again, whole, or name "
-            "another model with --checkpoint."
-        )
-    return ModelOptions(checkpoint=files.FOLDER, motion_module=files.MOTION_MODULE, title=files.NAME)
+from .options import model_options
 
 
 def load_animator(*, with_motion: bool = True, build_plan: PlanBuilder = build_plan) -> Animator:

@@ -15,6 +15,7 @@ NUM_FRAMES = 16
 RADIUS = (26.0, 29.0)
 MARGIN = 5.0
 TRAVEL = (0.38, 0.46)
+LINE_WIDTH = 2.5
 
 OBJECT_COLORS: dict[str, tuple[int, int, int]] = {
     "red": (222, 48, 52),
@@ -117,17 +118,31 @@ def distance_field(shape: str, resolution: int = 192, extent: float = 1.6) -> to
     return torch.from_numpy(field.astype(np.float32))
 
 
-def cover(
+def signed_distance(
     shape: str, centers: torch.Tensor, radii: torch.Tensor, size: int = SIZE, extent: float = 1.6
 ) -> torch.Tensor:
-    """Coverage (n, 1, size, size) in 0..1 of a shape at `centers` (n, 2) with `radii` (n,), in pixels."""
+    """Distance (n, 1, size, size) to the outline of a shape at `centers` (n, 2) with `radii` (n,); all in
+    pixels, negative inside."""
     pixels = torch.arange(size, dtype=torch.float32) + 0.5
     x = (pixels[None, None, :] - centers[:, 0, None, None]) / (radii[:, None, None] * extent)
     y = (pixels[None, :, None] - centers[:, 1, None, None]) / (radii[:, None, None] * extent)
     grid = torch.stack([x.expand(-1, size, -1), y.expand(-1, -1, size)], -1)
     field = distance_field(shape).expand(len(centers), -1, -1, -1)
     distance = torch.nn.functional.grid_sample(field, grid, padding_mode="border", align_corners=True)
-    return (0.5 - distance * radii[:, None, None, None]).clamp(0, 1)
+    return distance * radii[:, None, None, None]
+
+
+def cover(shape: str, centers: torch.Tensor, radii: torch.Tensor, size: int = SIZE) -> torch.Tensor:
+    """Coverage (n, 1, size, size) in 0..1 of a shape at `centers` (n, 2) with `radii` (n,), in pixels."""
+    return (0.5 - signed_distance(shape, centers, radii, size)).clamp(0, 1)
+
+
+def draw_outlines(
+    shape: str, centers: torch.Tensor, radii: torch.Tensor, width: float = LINE_WIDTH
+) -> torch.Tensor:
+    """White lines on black (n, 3, SIZE, SIZE) in 0..1: where a shape at `centers` (n, 2) ends; in pixels."""
+    distance = signed_distance(shape, centers, radii)
+    return (width / 2 + 0.5 - distance.abs()).clamp(0, 1).expand(-1, 3, -1, -1)
 
 
 @cache
@@ -141,9 +156,13 @@ def background_picture(color: str, size: int = SIZE) -> torch.Tensor:
 def draw_frames(scene: Scene, path: Path, positions: np.ndarray) -> torch.Tensor:
     """Frames (n, 3, SIZE, SIZE) in 0..1 at `positions` (0..1) along the path."""
     centers = torch.from_numpy(path.centers(positions)).float()
-    mask = cover(scene.shape, centers, torch.full((len(centers),), path.radius))
+    return draw_objects(scene, centers, torch.full((len(centers),), path.radius))
+
+
+def draw_objects(scene: Scene, centers: torch.Tensor, radii: torch.Tensor) -> torch.Tensor:
+    """Pictures (n, 3, SIZE, SIZE) in 0..1 of the scene's object at `centers` (n, 2) with `radii` (n,)."""
     color = torch.tensor(OBJECT_COLORS[scene.color]).float()[:, None, None] / 255
-    return torch.lerp(background_picture(scene.shown_background), color, mask)
+    return torch.lerp(background_picture(scene.shown_background), color, cover(scene.shape, centers, radii))
 
 
 def draw_scene(

@@ -10,7 +10,7 @@ from animatediff_webui.hosts.diffusers import animator
 from animatediff_webui.hosts.diffusers.loras import ChosenLora
 from animatediff_webui.hosts.diffusers.model_options import ModelOptions, read_model_options
 from demo_model import files
-from demo_model.loading import model_options
+from demo_model.options import model_options
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

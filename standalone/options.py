@@ -114,10 +114,15 @@ def said_values(options: Namespace, fields: Iterable[Field]) -> dict[str, object
     """What was said of these fields, by name. Raises ParameterError."""
     said = {field: getattr(options, field.name) for field in fields}
     return {
-        field.name: field.read_text(value) if isinstance(value, str) else value
+        field.name: _read_said(field, value) if isinstance(value, str) else value
         for field, value in said.items()
         if value is not None
     }
+
+
+def _read_said(field: Field, text: str) -> object:
+    """What was said of a field; of a picture, the file's name, which Python callers may say, too."""
+    return text if field.kind is Kind.IMAGE else field.read_text(text)
 
 
 class _Groups:

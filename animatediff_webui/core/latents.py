@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
+
+if TYPE_CHECKING:
+    from .parameters import InitImage
 
 
 def init_alphas(num_frames: int, power: float, scale: float) -> torch.Tensor:
@@ -46,6 +51,22 @@ def blend_latents(
         blended = blended + last * last_weight
         rest = rest - last_weight
     return blended + noise * rest
+
+
+def blended_init(
+    init: torch.Tensor, noise: torch.Tensor, settings: InitImage, last: torch.Tensor | None = None
+) -> torch.Tensor:
+    """img2img's latents: the first picture's share falls, and the last one's rises, over the frames.
+
+    `init` and `last` are one latent for all frames, or one per frame; `noise` is `f c h w`.
+    """
+    num_frames = len(noise)
+    if last is None:
+        return blend_latents(noise, init, init_alphas(num_frames, settings.power, settings.scale))
+    alphas, last_alphas = init_and_last_alphas(
+        num_frames, settings.power, settings.scale, settings.last_power, settings.last_scale
+    )
+    return blend_latents(noise, init, alphas, last, last_alphas)
 
 
 def _per_frame(alphas: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:

@@ -255,7 +255,7 @@ FIELDS: tuple[Field, ...] = (
         "mask_path", "source.masks", "Mask path", Kind.PATH, "Sources",
         "Masks, one for each frame: a folder, a video, or one picture for all.",
         details="White is drawn anew. ControlNet units with masks of their own keep these.",
-        private=True,
+        private=True, aliases=("mask",),
     ),
     _row(
         "reverse", "output.reverse", "Reverse", Kind.CHOICES, "Output",

@@ -9,7 +9,7 @@ from .errors import FfmpegError, MediaError, MissingPackageError, UnreadableMedi
 from .interpolation import interpolate
 from .naming import reserved_stem
 from .options import WriterOptions
-from .readers import FrameSource, read_frames
+from .readers import FrameSource, read_frames, read_picture
 from .readers.infotext import read_infotext
 from .sound import Sound
 from .sources import ClipSource, opened_source
@@ -31,6 +31,7 @@ __all__ = [
     "opened_source",
     "read_frames",
     "read_infotext",
+    "read_picture",
     "reserved_stem",
     "write_animation",
 ]

@@ -12,6 +12,8 @@ from PIL import Image
 
 from demo_model.world import BACKGROUND_COLORS, OBJECT_COLORS, SHAPES, cover
 
+from .outlines import neighbour_overlap
+
 BORDER = 5
 VISIBLE = 0.12
 STILL = 0.1
@@ -33,7 +35,8 @@ class ClipJudgement:
     """A clip; lengths are fractions of the width.
 
     `displacement` is how far the object got from the first to the last frame, `drift` its largest distance
-    from where it began, `jerk` the mean change of its step between frames, `flicker` that of its area.
+    from where it began, `jerk` the mean change of its step between frames, `flicker` that of its area, and
+    `likeness` how much neighbouring frames' outlines overlap once they are moved onto each other.
     `coherent` says that the object is there in every frame and moves as one thing does.
     """
 
@@ -45,6 +48,7 @@ class ClipJudgement:
     drift: float
     jerk: float
     flicker: float
+    likeness: float
     coherent: bool
 
 
@@ -126,24 +130,32 @@ def judge_clip(frames: list[Image.Image]) -> ClipJudgement:
     background = Counter(frame.background_color for frame in seen).most_common(1)[0][0]
     found = [frame for frame in seen if frame.center is not None]
     if not found:
-        return ClipJudgement(None, background, None, None, 0.0, 0.0, 0.0, 0.0, False)
+        return ClipJudgement(None, background, None, None, 0.0, 0.0, 0.0, 0.0, 0.0, False)
     color = Counter(frame.object_color for frame in found).most_common(1)[0][0]
     sampled = found[:: max(1, len(found) // 4)][:5]
     shape = judge_shape([frame.mask for frame in sampled])
     centers = np.array([frame.center for frame in found]) / width
     areas = np.array([frame.mask.sum() for frame in found], dtype=float)
-    return _judge_path(centers, areas, color, background, shape, complete=len(found) == len(frames))
+    flicker = float(np.abs(np.diff(areas)).mean() / areas.mean()) if len(areas) > 1 else 0.0
+    likeness = neighbour_overlap(found)
+    path = _judge_path(centers)
+    coherent = len(found) == len(frames) and path.longest < 0.2 and path.jerk < 0.06
+    return ClipJudgement(
+        color, background, shape, path.direction, path.displacement, path.drift, path.jerk, flicker, likeness,
+        coherent,
+    )  # fmt: skip
 
 
-def _judge_path(
-    centers: np.ndarray,
-    areas: np.ndarray,
-    color: str | None,
-    background: str,
-    shape: str | None,
-    *,
-    complete: bool,
-) -> ClipJudgement:
+@dataclass(frozen=True)
+class _PathJudgement:
+    direction: str
+    displacement: float
+    drift: float
+    jerk: float
+    longest: float
+
+
+def _judge_path(centers: np.ndarray) -> _PathJudgement:
     ends = max(1, min(2, len(centers) // 2))
     moved = centers[-ends:].mean(0) - centers[:ends].mean(0)
     displacement = float(np.abs(moved).max())
@@ -153,8 +165,6 @@ def _judge_path(
     )
     steps = np.diff(centers, axis=0)
     jerk = float(np.linalg.norm(np.diff(steps, axis=0), axis=1).mean()) if len(steps) > 1 else 0.0
-    flicker = float(np.abs(np.diff(areas)).mean() / areas.mean()) if len(areas) > 1 else 0.0
     drift = float(np.linalg.norm(centers - centers[0], axis=1).max())
     longest = float(np.linalg.norm(steps, axis=1).max()) if len(steps) else 0.0
-    coherent = complete and longest < 0.2 and jerk < 0.06
-    return ClipJudgement(color, background, shape, direction, displacement, drift, jerk, flicker, coherent)
+    return _PathJudgement(direction, displacement, drift, jerk, longest)

@@ -61,5 +61,6 @@ def report(answers: Sequence[Answer]) -> list[tuple[str, str]]:
         ("coherent", _share(answers, lambda a: a.seen.coherent)),
         ("jerk", f"{_mean(answers, lambda a: a.seen.jerk):.1%}"),
         ("area flicker", f"{_mean(answers, lambda a: a.seen.flicker):.1%}"),
+        ("neighbouring outlines' overlap, centred", f"{_mean(answers, lambda a: a.seen.likeness):.2f}"),
         ("seconds a clip", f"{_mean(answers, lambda a: a.seconds):.1f}"),
     ]

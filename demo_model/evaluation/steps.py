@@ -11,6 +11,7 @@ from PIL import Image
 
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
+from animatediff_webui.core.sources import SourceInfo
 from animatediff_webui.core.windows import Window
 
 
@@ -54,8 +55,15 @@ class LastWindowPlan(Plan):
 
 
 def build_last_window_plan(
-    parameters: Parameters, *, module: ModuleLimits | None, prompt: str, negative_prompt: str
+    parameters: Parameters,
+    *,
+    module: ModuleLimits | None,
+    prompt: str,
+    negative_prompt: str,
+    sources: Sequence[SourceInfo] = (),
 ) -> LastWindowPlan:
     """A plan as systems have it that let the last window win: what blending is compared with."""
-    plan = build_plan(parameters, module=module, prompt=prompt, negative_prompt=negative_prompt)
+    plan = build_plan(
+        parameters, module=module, prompt=prompt, negative_prompt=negative_prompt, sources=sources
+    )
     return LastWindowPlan(**{field.name: getattr(plan, field.name) for field in fields(plan)})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from animatediff_webui.hosts.diffusers.animator import Animator
 from animatediff_webui.hosts.diffusers.clip import Clip
-from demo_model.loading import load_animator
+from demo_model import files
 from demo_model.world import OBJECT_COLORS
 
 from .judge import judge_clip, judge_frame
@@ -39,7 +39,9 @@ Suite = Callable[[Animator, int], Findings]
 def measure_windows(animator: Animator, count: int) -> Findings:
     """Steps across window borders against steps inside windows, blended and with the last window winning."""
     found = Findings()
-    unblended = load_animator(build_plan=build_last_window_plan)
+    unblended = Animator(
+        animator.options, image_defaults=files.IMAGE_DEFAULTS, build_plan=build_last_window_plan
+    )
     kinds = [
         ("blended", animator, True),
         ("last window wins", unblended, True),

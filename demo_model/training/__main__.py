@@ -21,9 +21,11 @@ from motion_module.module import MotionModule
 from motion_module.spec import MotionModuleSpec
 
 from .assemble import assemble
+from .control import train_control
 from .image import train_image
 from .lora import train_lora
 from .motion import Stage, train_motion
+from .sparse import train_sparsectrl
 from .text import train_text_encoder
 from .vae import train_vae
 
@@ -47,6 +49,12 @@ STILL_STAGES = [
 ]
 # At last less noise: outlines that stay the same from frame to frame.
 STEADY_STAGES = [Stage(900, 8, 4, 0.3, 750), Stage(1500, 4, 8, 0.3, 750)]
+# Lines: first what is inside them, then stills, then a few frames of clips, which the motion module would
+# lead elsewhere.
+FILL_STAGE = Stage(200, 16, 1, 0.7, 500)
+CONTROL_STAGES = [Stage(800, 8, 1, 0.85, 500), Stage(300, 4, 4, 0.85, 600)]
+# Pictures: two far frames first, as nearly pure noise makes the picture all there is to go by.
+SPARSE_STAGES = [Stage(600, 8, 2, 0.95, 700), Stage(400, 4, 4, 0.8, 600)]
 
 
 def main() -> None:
@@ -68,6 +76,12 @@ def train(runs: Path) -> None:
     def go_on(stages: list[Stage], seed: int) -> None:
         train_motion(runs, _load(motion), stages, motion, rate=0.006, seed=seed)
 
+    def control() -> None:
+        train_control(runs, _load(motion), CONTROL_STAGES, fill=FILL_STAGE, rate=0.012, seed=51)
+
+    def sparsectrl() -> None:
+        train_sparsectrl(runs, _load(motion), SPARSE_STAGES, rate=0.012, seed=61)
+
     _once(runs, "text encoder", lambda: train_text_encoder(runs))
     _once(runs, "image, fast", lambda: train_image(runs, 1000, rate=0.02, seed=2))
     _once(runs, "image", lambda: train_image(runs, 8000, rate=0.006, seed=6, resume=True))
@@ -76,6 +90,8 @@ def train(runs: Path) -> None:
     _once(runs, "still", lambda: go_on(STILL_STAGES, 31))
     _once(runs, "steady", lambda: go_on(STEADY_STAGES, 41))
     _once(runs, "lora", lambda: train_lora(runs, _load(motion), lora, steps=300, batch=8, num_frames=4))
+    _once(runs, "control", control)
+    _once(runs, "sparsectrl", sparsectrl)
 
 
 def _once(runs: Path, name: str, stage: Callable[[], None]) -> None:

@@ -7,8 +7,22 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DPMSolverMultistepScheduler,
+    ModelMixin,
+    SparseControlNetModel,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextModel
+
+NETWORKS: dict[str, type[ModelMixin]] = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "controlnet/outline": ControlNetModel,
+    "sparsectrl/rgb": SparseControlNetModel,
+}
 
 
 def assemble(runs: Path, model: Path) -> None:
@@ -16,7 +30,7 @@ def assemble(runs: Path, model: Path) -> None:
     CLIPTextModel.from_pretrained(runs / "text_encoder", dtype=torch.float16).save_pretrained(
         model / "text_encoder"
     )
-    for folder, kind in (("unet", UNet2DConditionModel), ("vae", AutoencoderKL)):
+    for folder, kind in NETWORKS.items():
         kind.from_pretrained(runs / folder, dtype=torch.float16).save_pretrained(model / folder)
         _forget_origin(model / folder / "config.json")
     scheduler = DPMSolverMultistepScheduler(

@@ -34,7 +34,9 @@ def half_precision() -> torch.autocast:
 
 
 def v_loss(
-    clean: torch.Tensor, kept: torch.Tensor, predict: Callable[[torch.Tensor], torch.Tensor]
+    clean: torch.Tensor,
+    kept: torch.Tensor,
+    predict: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     """The mean squared error of what `predict` makes of noisy `clean` (b ... c h w), as a v.
 

@@ -133,5 +133,5 @@ def train_image(
 
 def save_average(weights: dict[str, torch.Tensor], model: ModelMixin, folder: Path) -> None:
     """Write `model` with these weights in diffusers' layout."""
-    model.load_state_dict(weights)
+    model.load_state_dict({**model.state_dict(), **weights})
     model.save_pretrained(folder)

@@ -29,12 +29,16 @@ from .run import Journal, seeded
 from .text import CaptionEncoder
 
 WHEREABOUTS = 0.5
+ENCODINGS = ("pos_encoder.pe", "pos_embed.pe")
 
 
 @contextmanager
-def at_positions(module: MotionModule, positions: np.ndarray) -> Iterator[None]:
-    """Let the clip's frames be those at `positions` of a longer one: their encodings come first."""
-    buffers = [buffer for name, buffer in module.named_buffers() if name.endswith("pos_encoder.pe")]
+def at_positions(module: nn.Module, positions: np.ndarray) -> Iterator[None]:
+    """Let the clip's frames be those at `positions` of a longer one: their encodings come first.
+
+    `module` has AnimateDiff's positional encodings or diffusers'.
+    """
+    buffers = [buffer for name, buffer in module.named_buffers() if name.endswith(ENCODINGS)]
     kept = [buffer.clone() for buffer in buffers]
     for buffer, whole in zip(buffers, kept, strict=True):
         buffer[:, : len(positions)] = whole[:, torch.from_numpy(positions)]

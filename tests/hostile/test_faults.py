@@ -135,7 +135,6 @@ def any_host(request, tmp_path):
 
     yield FakeWebUI(webui, request.param)
     memory_management.current_loaded_models.clear()
-    memory_management.estimates.clear()
 
 
 @pytest.fixture

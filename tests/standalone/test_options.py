@@ -17,7 +17,7 @@ from animatediff_webui.core.parameters import FIELDS, parse_parameters
 from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE, NOT_HERE
-from animatediff_webui.media import read_infotext
+from animatediff_webui.media import read_infotext, write_animation
 from demo_model import evaluation
 from motion_module.__main__ import build_parser as build_module_parser
 from motion_module.__main__ import main as run_module
@@ -25,17 +25,21 @@ from standalone.command_line import main
 from standalone.options import build_parser
 from tests.core.arguments import VALUES
 from tests.infotexts import find_animation
+from tests.media.clips import clip, frame
 
 ROOT = Path(__file__).resolve().parents[2]
+PICTURE = "animation-loop.png"
 SMALL = ["--steps", "1", "--video-length", "2", "--batch-size", "2", "--format", "GIF", "--quiet"]
 IMAGE_VALUES = {
     "negative_prompt": "blue", "steps": "3", "cfg_scale": "4.5", "sampler_name": "Euler a",
     "scheduler": "Uniform", "seed": "77", "width": "72", "height": "80", "clip_skip": "2",
+    "init_image": str(ROOT / "docs" / "images" / PICTURE), "denoising_strength": "0.4",
 }  # fmt: skip
 SAID = {
     "negative_prompt": "Negative prompt: blue", "steps": "Steps: 3", "cfg_scale": "CFG scale: 4.5",
     "sampler_name": "Sampler: Euler a", "scheduler": "Schedule type: Uniform", "seed": "Seed: 77",
     "width": "Size: 72x80", "height": "Size: 72x80", "clip_skip": "Clip skip: 2",
+    "init_image": "Denoising strength", "denoising_strength": "Denoising strength: 0.4",
 }  # fmt: skip
 """What the infotext says of these values."""
 OTHERS = {
@@ -46,6 +50,8 @@ OTHERS = {
     "preview_every": ["1"], "quiet": None, "verbose": None,
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
+FILES = ("video_source", "video_path", "mask_path", "last_frame")
+"""Options that name files, which have runs of their own."""
 HOSTS_OWN = {
     "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram",
     "--no-half-vae",
@@ -111,13 +117,31 @@ def test_options_of_the_picture_arrive(models, tmp_path):
 
 
 def test_options_of_the_animation_arrive(models, tmp_path):
-    values = {name: value for name, value in VALUES.items() if name not in {*ELSEWHERE, *NOT_HERE}}
+    left_out = {*ELSEWHERE, *NOT_HERE, *FILES}
+    values = {name: value for name, value in VALUES.items() if name not in left_out}
     options = list(as_options(values.items()))
     assert main(["a circle", *models, "--steps", "2", "--quiet", *options, "--output", str(tmp_path)]) == 0
     found = find_animation(infotext_in(tmp_path))
     assert found is not None
     expected = public(parse_parameters(values, defaults=DEFAULTS))
     assert found.parameters == replace(expected, model=found.parameters.model)
+
+
+def test_options_that_name_files_are_followed(models, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for index in range(3):
+        frame(index, (64, 64)).save(frames / f"{index}.png")
+    written = write_animation(clip(3, (64, 64)), tmp_path / "clip", ["GIF"], fps=5)
+    picture, small = str(frames / "0.png"), ["--steps", "2", "--format", "GIF", "--quiet"]
+    starts = (
+        ["--video-path", str(frames), "--mask", picture],
+        ["--video-source", str(written[0].path), "--mask-path", str(frames), "--denoising-strength", "1"],
+        ["--init-image", picture, "--last-frame", str(frames / "2.png"), "--video-length", "3"],
+    )
+    for start in starts:
+        assert main(["a", *models, *small, *start, "--output", str(tmp_path / "output")]) == 0
+        assert "error" not in capsys.readouterr().err
 
 
 def as_options(values: Iterable[tuple[str, object]]) -> Iterable[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -15,6 +16,8 @@ from PIL import Image
 from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
+from animatediff_webui.core.sources import SourceInfo
+from animatediff_webui.media.sources import ClipSource, opened_source
 from animatediff_webui.session import Session
 from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule
@@ -36,6 +39,7 @@ from .results import memory_explained
 from .run import Run, read_prompts, record_timing, sample_run
 from .samplers import find_sampler
 from .settings import ClipKeywords, read_animation, read_image_settings, read_prompt, read_settings
+from .start import check_start, sampled_steps
 from .timings import Estimate, RunKey, estimate_run
 from .vae import decode_frames
 
@@ -49,8 +53,23 @@ class PlanBuilder(Protocol):
     """`build_plan`, or another way to plan a clip."""
 
     def __call__(
-        self, parameters: Parameters, *, module: ModuleLimits | None, prompt: str, negative_prompt: str
+        self,
+        parameters: Parameters,
+        *,
+        module: ModuleLimits | None,
+        prompt: str,
+        negative_prompt: str,
+        sources: Sequence[SourceInfo],
     ) -> Plan: ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A clip as it was asked for, checked and planned."""
+
+    image: ImageSettings
+    plan: Plan
+    source: ClipSource
 
 
 class Animator:
@@ -115,7 +134,7 @@ class Animator:
         self, prompt: str, *, animation: Parameters | None = None, **settings: Unpack[ClipKeywords]
     ) -> Plan:
         """What `generate` would do. Loads the motion module, not the checkpoint."""
-        return self._read(prompt, None, animation, settings)[1]
+        return self._read(prompt, None, animation, settings).plan
 
     def estimate(self, plan: Plan, image: ImageSettings) -> Estimate | None:
         """What sampling the plan will take, by the last runs like it; None where there were none."""
@@ -143,10 +162,10 @@ class Animator:
         NotEnoughMemoryError, another one.
         """
         listeners = Listeners(on_start, on_window, on_preview, preview_every)
-        chosen, plan = self._read(prompt, image, animation, settings)
+        asked = self._read(prompt, image, animation, settings)
         schedule = choose_beta_schedule(beta_schedule, self.module)
         with self._alone(), quiet_libraries(self._is_quiet), memory_explained():
-            return self._generate(plan, chosen, schedule, listeners)
+            return self._generate(asked, schedule, listeners)
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:
@@ -167,16 +186,21 @@ class Animator:
         image: object,
         animation: object,
         settings: Mapping[str, object],
-    ) -> tuple[ImageSettings, Plan]:
-        """What was asked for, checked and planned."""
+    ) -> Asked:
         text = read_prompt(prompt)
         ready = read_image_settings(image, self.image_defaults)
         chosen, parameters = read_settings(settings, ready, read_animation(animation))
         module = None if self.module is None else self.module.spec
-        plan = self._build_plan(
-            parameters, module=module, prompt=text, negative_prompt=chosen.negative_prompt
-        )
-        return chosen, plan
+        with opened_source(parameters) as source:  # files of this machine, which stay
+            plan = self._build_plan(
+                parameters,
+                module=module,
+                prompt=text,
+                negative_prompt=chosen.negative_prompt,
+                sources=source.infos,
+            )
+        check_start(chosen, plan, source)
+        return Asked(chosen, plan, source)
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
@@ -190,13 +214,11 @@ class Animator:
             finally:
                 self._is_running = False
 
-    def _generate(
-        self, plan: Plan, image: ImageSettings, schedule: BetaSchedule | None, listeners: Listeners
-    ) -> Clip:
-        preview = self._preview(listeners)
-        session = self._session(plan, image, listeners.on_window(preview))
+    def _generate(self, asked: Asked, schedule: BetaSchedule | None, listeners: Listeners) -> Clip:
+        preview, plan, image = self._preview(listeners), asked.plan, asked.image
+        session = self._session(asked, listeners.on_window(preview))
         prompts = read_prompts(plan, self.loras, self.lora_folders)
-        run = Run(session, image, self.frame_size(image), schedule, prompts)
+        run = Run(session, image, self.frame_size(image), schedule, prompts, asked.source)
         if listeners.start is not None:
             listeners.start(session)
         device = self.options.torch_device
@@ -210,11 +232,12 @@ class Animator:
             self._running, notes=(*plan.notes, *lora_notes(prompts.loras, self.module), *problems),
         )  # fmt: skip
 
-    def _session(self, plan: Plan, image: ImageSettings, on_window: WindowListener) -> Session:
+    def _session(self, asked: Asked, on_window: WindowListener) -> Session:
+        image, source = asked.image, asked.source
         sampler, _ = find_sampler(image.sampler_name, image.scheduler)
         return Session(
-            plan, image.steps, image.drawn_seed, sampler.calls_per_step, sampler.extra_calls,
-            on_window=on_window,
+            asked.plan, sampled_steps(image, source), image.drawn_seed, sampler.calls_per_step,
+            sampler.extra_calls, on_window=on_window, sound=source.sound,
         )  # fmt: skip
 
     def _preview(self, listeners: Listeners) -> Preview | None:

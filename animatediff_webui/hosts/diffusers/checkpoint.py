@@ -11,11 +11,11 @@ from animatediff_webui.core.errors import UserError
 from motion_module.inspection import check_checkpoint, inspect_file
 from motion_module.spec import BaseModel
 
-from .files import existing, one_line, read_json, shown_path
+from .files import check_encodable, existing, one_line, read_json, shown_path
 from .model_options import ModelOptions
 from .pipelines import Pipeline, PipelineClass, TokenizerClass, Vae
 from .results import NotEnoughMemoryError, memory_explained
-from .vae import load_vae
+from .vae_file import load_vae
 
 CONFIGURATIONS = Path(__file__).resolve().parent / "configurations"
 TOKENIZER = CONFIGURATIONS / "tokenizer"
@@ -142,6 +142,7 @@ def _missing_tokenizers(checkpoint: Checkpoint) -> Mapping[str, object]:
     """CLIP's own tokenizers, for checkpoints that do not bring theirs."""
     from transformers import CLIPTokenizer
 
+    check_encodable(TOKENIZER, "tokenizer")
     known, path = cast("TokenizerClass", CLIPTokenizer), checkpoint.path
     found: dict[str, object] = {}
     if not _has_tokenizer(path / "tokenizer"):

@@ -23,9 +23,21 @@ def existing(path: Path, what: str) -> Path:
         raise UserError(
             f"The {what} {shown_path(path)} cannot be opened ({reason}): check the path."
         ) from error
+    check_encodable(path, what)
     if not is_known:  # a pipe would be waited for without end
         raise UserError(f"The {what} {shown_path(path)} is neither a file nor a folder: check the path.")
     return path
+
+
+def check_encodable(path: Path, what: str) -> None:
+    """UserError for a path of letters that the system's locale has not, which libraries cannot open."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"The {what} {shown_path(path)} has letters that this system's language settings do not know: "
+            "set PYTHONUTF8=1, or use a path of plain letters."
+        ) from error
 
 
 def read_output(folder: object, what: str) -> Path:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from animatediff_webui.core.fields import Field, Kind, Value
 from animatediff_webui.core.plan import DEFAULT_STEPS
 
 from .keywords import plain_number
+from .pictures import read_picture_value
 from .samplers import DEFAULT_SAMPLER, SAMPLERS, SCHEDULE_TYPES, find_sampler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
 
 MAX_DRAWN_SEED = 2**32 - 1
 GROUP = "Picture"
+DEFAULT_STRENGTH = 0.75
 
 
 class ImageKeywords(TypedDict, total=False):
@@ -29,6 +36,8 @@ class ImageKeywords(TypedDict, total=False):
     width: int | None
     height: int | None
     clip_skip: int
+    init_image: Image.Image | Path | str | None
+    denoising_strength: float | None
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,13 @@ class ImageSettings:
     width: int | None = None
     height: int | None = None
     clip_skip: int = 1
+    init_image: Image.Image | None = None
+    denoising_strength: float | None = None
 
     def __post_init__(self) -> None:
         for row in IMAGE_FIELDS:
-            checked = row.read(plain_number(getattr(self, row.name)))
+            given: object = getattr(self, row.name)
+            checked = row.read(read_picture_value(row, plain_number(given)))
             object.__setattr__(self, row.name, checked)  # frozen, and 20.0 steps are 20
         find_sampler(self.sampler_name, self.scheduler)
 
@@ -57,11 +69,16 @@ class ImageSettings:
         """The seed to use: a new one each time where none was chosen."""
         return secrets.randbelow(MAX_DRAWN_SEED) if self.seed == -1 else self.seed
 
+    @property
+    def strength(self) -> float:
+        """How far a clip that starts from pictures goes back towards noise."""
+        return DEFAULT_STRENGTH if self.denoising_strength is None else self.denoising_strength
+
     def replaced(self, values: Mapping[str, object]) -> ImageSettings:
         """These settings with others in place of some; None leaves one as it is."""
         said = {name: value for name, value in values.items() if value is not None}
         kept = {row.name: getattr(self, row.name) for row in IMAGE_FIELDS}
-        return ImageSettings(**cast("ImageKeywords", kept | said))
+        return ImageSettings(**cast("dict[str, Any]", kept | said))  # Any: each value is checked
 
 
 _DEFAULTS = {each.name: cast("Value", each.default) for each in fields(ImageSettings)}
@@ -102,5 +119,12 @@ IMAGE_FIELDS: tuple[Field, ...] = (
         "clip_skip", "Clip skip", Kind.INTEGER,
         "Which of the text encoder's layers is listened to, counted from the end. 1: the last.",
         minimum=1, maximum=12,
+    ),
+    _row("init_image", "Init image", Kind.IMAGE, "A picture to begin with."),
+    _row(
+        "denoising_strength", "Denoising strength", Kind.NUMBER,
+        "How much of a source's frames, or of the picture to begin with, is drawn anew. 0: nothing. 1: all. "
+        f"Empty: {DEFAULT_STRENGTH}.",
+        minimum=0, maximum=1,
     ),
 )  # fmt: skip

@@ -34,6 +34,8 @@ def format_infotext(plan: Plan, image: ImageSettings, origin: Origin, stopped_at
     }
     if image.clip_skip > 1:
         values["Clip skip"] = image.clip_skip
+    if image.denoising_strength is not None:
+        values["Denoising strength"] = f"{image.denoising_strength:g}"
     if stopped_at_step is not None:
         values[NOTE_KEY] = f"interrupted at step {stopped_at_step}"
     lines = [plan.prompt_track.text]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -47,13 +47,20 @@ class TextEncoderConfig(Protocol):
     max_position_embeddings: int
 
 
+class LatentDistribution(Protocol):
+    """What an encoder makes of a picture."""
+
+    def mode(self) -> torch.Tensor: ...
+
+
 class Vae(Protocol):
-    """AutoencoderKL, as far as it decodes."""
+    """AutoencoderKL."""
 
     dtype: torch.dtype
     config: Config
 
     def to(self, *, dtype: torch.dtype) -> object: ...
+    def encode(self, x: torch.Tensor, *, return_dict: Literal[False]) -> tuple[LatentDistribution, ...]: ...
     def decode(self, z: torch.Tensor, *, return_dict: Literal[False]) -> tuple[torch.Tensor, ...]: ...
     def enable_slicing(self) -> None: ...
     def enable_tiling(self) -> None: ...
@@ -65,6 +72,11 @@ class Scheduler(Protocol):
     config: Config
     order: int
     alphas_cumprod: torch.Tensor
+    timesteps: torch.Tensor
+
+    def add_noise(
+        self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+    ) -> torch.Tensor: ...
 
 
 class SchedulerClass(Protocol):
@@ -86,6 +98,8 @@ class Pipeline(Protocol):
     vae: Vae
     scheduler: Scheduler
     vae_scale_factor: int
+    num_timesteps: int
+    prepare_latents: Callable[..., torch.Tensor]
 
     def to(self, device: torch.device) -> object: ...
     def enable_freeu(self, s1: float, s2: float, b1: float, b2: float) -> None: ...

@@ -16,11 +16,13 @@ from .loras import ChosenLora, LoadedLora, load_lora, spatial_loras, take_tags
 from .prompts import Conditioning, encode_tracks
 from .samplers import build_scheduler, find_sampler
 from .sampling import Sampled, SamplingRequest, sample
+from .start import Start, StartEncoder
 from .timings import RunKey, peak_memory, record_run
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
+    from animatediff_webui.media.sources import ClipSource
     from motion_module.module import MotionModule
     from motion_module.schedules import BetaSchedule
 
@@ -38,13 +40,15 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that decides a clip, but for the models; `size` is width and height in pixels."""
+    """Everything that decides a clip, but for the models; `size` is width and height in pixels, `source` what
+    it is made from."""
 
     session: Session
     image: ImageSettings
     size: tuple[int, int]
     schedule: BetaSchedule | None
     prompts: Prompts
+    source: ClipSource
 
 
 def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path]) -> Prompts:
@@ -67,9 +71,11 @@ def sample_run(run: Run, pipeline: Pipeline, module: MotionModule | None, device
             clip_skip=image.clip_skip,
             device=device,
         )
+        encoder = StartEncoder(pipeline, device, run.size, lambda: session.is_stopping)
+        start = encoder.encode(session.plan, image, run.source)
         session.begin_sampling()
         return sample(
-            pipeline, module, _request(run, conditionings), scheduler,
+            pipeline, module, _request(run, conditionings, start), scheduler,
             device=device, before_window=session.before_window,
         )  # fmt: skip
 
@@ -77,11 +83,11 @@ def sample_run(run: Run, pipeline: Pipeline, module: MotionModule | None, device
 def record_timing(run: Run, key: RunKey, device: torch.device) -> None:
     """Remember what sampling a whole clip took, for the next one's estimate."""
     session = run.session
-    calls = session.plan.cost(run.image.steps).frame_calls * session.calls_per_step
+    calls = session.plan.cost(session.num_steps).frame_calls * session.calls_per_step
     record_run(key, calls, session.sampling_seconds, peak_memory(device))
 
 
-def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest:
+def _request(run: Run, conditionings: Sequence[Conditioning], start: Start | None) -> SamplingRequest:
     session, image = run.session, run.image
     temporal = [
         (lora.layers, lora.chosen.strength)
@@ -98,4 +104,5 @@ def _request(run: Run, conditionings: Sequence[Conditioning]) -> SamplingRequest
         num_steps=image.steps,
         cfg_scale=image.cfg_scale,
         loras=tuple(temporal),
+        start=start,
     )

@@ -7,7 +7,8 @@ window, where that one is. So the memory of the device does not grow with the cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -32,14 +33,23 @@ if TYPE_CHECKING:
 
     from .pipelines import Pipeline, Scheduler
     from .prompts import Conditioning
+    from .start import Start
 
+Tensors: TypeAlias = Mapping[str, torch.Tensor]
+StepListener: TypeAlias = Callable[[object, int, object, Tensors], Tensors]
+"""What pipelines tell of each step, and take in place of the tensors they named."""
 Lora: TypeAlias = "tuple[MotionLora, float | Sequence[float]]"
 _FRESH_NOISE = 2**40
+_INIT_NOISE = 2**50
+"""Seeds of the noise that pictures' latents are blended with, far from those of the noise laid over them."""
 
 
 @dataclass(frozen=True)
 class SamplingRequest:
-    """Everything that decides the latents; `loras` are the motion module's, the pipeline has its own."""
+    """Everything that decides the latents; `loras` are the motion module's, the pipeline has its own.
+
+    `start` is what noise is laid over, None where the clip starts from noise alone.
+    """
 
     plan: Plan
     positive: Conditioning
@@ -50,6 +60,7 @@ class SamplingRequest:
     num_steps: int
     cfg_scale: float
     loras: tuple[Lora, ...] = ()
+    start: Start | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class _Sampler:
         self, pipeline: Pipeline, unet: WindowedUNet, scheduler: Scheduler, request: SamplingRequest
     ) -> None:
         self.unet, self.scheduler, self.request = unet, scheduler, request
-        self.pipeline = windowed_pipeline(pipeline, unet, scheduler)
+        self.pipeline = windowed_pipeline(pipeline, unet, scheduler, starts=request.start is not None)
         factor = pipeline.vae_scale_factor
         self.shape = unet.config.in_channels, request.height // factor, request.width // factor
 
@@ -118,29 +129,58 @@ class _Sampler:
         """The clip as far as it is: without noise as last seen, or the noise that it was to begin from."""
         if self.unet.denoised is not None:
             return self.unet.denoised
+        if self.request.start is not None:
+            return self._init_latents(self.request.start)
         return frame_noise(frame_seeds(self.request.seed, self.request.plan.num_frames), self.shape)
 
     def _sample_once(self, this: SamplingPass) -> torch.Tensor:
-        request, num_frames = self.request, self.request.plan.num_frames
+        start, noise = self.request.start, self._draw_noise(this.index)
         self.unet.step = 0
+        if start is None:
+            return self._call(
+                self._count_step,
+                num_inference_steps=this.num_steps,
+                width=self.request.width,
+                height=self.request.height,
+                latents=this.start_noise(noise),
+            )
+        over = Over(
+            this.start_latents(self._init_latents(start)),
+            this.start_noise(noise, over_latents=True),
+            start.masks,
+            self.scheduler,
+        )
+        self.pipeline.prepare_latents = over.noisy
 
-        def count_step(
-            _pipeline: object, index: int, _timestep: object, _tensors: object
-        ) -> dict[str, torch.Tensor]:
-            self.unet.step = (index + 1) // self.scheduler.order
-            return {}
+        def end_step(pipeline: object, index: int, timestep: object, tensors: Tensors) -> Tensors:
+            self._count_step(pipeline, index, timestep, tensors)
+            return over.kept_outside(index, self.pipeline.num_timesteps, tensors)
 
+        return self._call(
+            end_step,
+            num_inference_steps=max(this.num_steps, math.ceil(1 / start.strength)),
+            strength=start.strength,
+            image=over.latents,
+        )
+
+    def _call(self, end_step: StepListener, **arguments: object) -> torch.Tensor:
         return self.pipeline(
-            **_placeholders(num_frames, request.positive),
-            width=request.width,
-            height=request.height,
-            num_inference_steps=this.num_steps,
-            guidance_scale=request.cfg_scale,
-            latents=this.start_noise(self._draw_noise(this.index)),
+            **_placeholders(self.request.plan.num_frames, self.request.positive),
+            guidance_scale=self.request.cfg_scale,
             generator=self._step_generators(),
-            callback_on_step_end=count_step,
+            callback_on_step_end=end_step,
             output_type="latent",
+            **arguments,
         ).images
+
+    def _count_step(self, _pipeline: object, index: int, _timestep: object, _tensors: Tensors) -> Tensors:
+        self.unet.step = (index + 1) // self.scheduler.order
+        return {}
+
+    def _init_latents(self, start: Start) -> torch.Tensor:
+        seeds = frame_seeds(self.request.seed, self.request.plan.num_frames)
+        noise = frame_noise([seed + _INIT_NOISE for seed in seeds], self.shape)
+        return start.for_noise(noise, self.request.plan.parameters.init)
 
     def _draw_noise(self, index: int) -> torch.Tensor:
         """The noise `f c h w` of a pass, in FreeNoise's order."""
@@ -157,19 +197,60 @@ class _Sampler:
         return generators
 
 
-def windowed_pipeline(pipeline: Pipeline, unet: WindowedUNet, scheduler: Scheduler) -> Pipeline:
-    """A pipeline of the same class with nothing that could be on a GPU, so that it computes on the CPU."""
+@dataclass(frozen=True)
+class Over:
+    """`noise` laid over `latents`, both `f c h w`; `masks` are 1 where the clip is drawn anew."""
+
+    latents: torch.Tensor
+    noise: torch.Tensor
+    masks: torch.Tensor | None
+    scheduler: Scheduler
+
+    def noisy(self, _image: object, timestep: torch.Tensor, *_rest: object, **_named: object) -> torch.Tensor:
+        """What the pipeline begins with at `timestep`; it offers more than is needed."""
+        return self.scheduler.add_noise(self.latents, self.noise, timestep)
+
+    def kept_outside(self, index: int, num_timesteps: int, tensors: Tensors) -> Tensors:
+        """A step's latents, outside of the masks those that were there, as noisy as the next step takes
+        them: what inpainting is with a model that was not trained for it."""
+        if self.masks is None:
+            return {}
+        kept = self.latents
+        if index + 1 < num_timesteps:
+            following = self.scheduler.timesteps[len(self.scheduler.timesteps) - num_timesteps + index + 1]
+            kept = self.scheduler.add_noise(kept, self.noise, following[None])
+        return {"latents": kept * (1 - self.masks) + tensors["latents"] * self.masks}
+
+
+def windowed_pipeline(
+    pipeline: Pipeline, unet: WindowedUNet, scheduler: Scheduler, *, starts: bool = False
+) -> Pipeline:
+    """A pipeline of the same kind with nothing that could be on a GPU, so that it computes on the CPU.
+
+    `starts`: it does not start from noise alone.
+    """
     parts: dict[str, object] = {"vae": None, "text_encoder": None, "tokenizer": None}
     if is_sdxl(pipeline):
         parts |= {"text_encoder_2": None, "tokenizer_2": None, "add_watermarker": False}
     else:
         parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     # The classes do not say that their parts may be None.
-    kind = cast("Callable[..., Pipeline]", type(pipeline))
+    kind = cast("Callable[..., Pipeline]", _starting_class(pipeline) if starts else type(pipeline))
     windowed = kind(**parts, unet=unet, scheduler=scheduler)
     windowed.vae_scale_factor = pipeline.vae_scale_factor
     windowed.set_progress_bar_config(disable=True)
     return windowed
+
+
+def _starting_class(pipeline: Pipeline) -> object:
+    """diffusers' class for clips that start from pictures."""
+    if is_sdxl(pipeline):
+        from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img as sdxl
+
+        return sdxl.StableDiffusionXLImg2ImgPipeline
+    from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img as sd
+
+    return sd.StableDiffusionImg2ImgPipeline
 
 
 def _placeholders(num_frames: int, conditioning: Conditioning) -> dict[str, torch.Tensor]:

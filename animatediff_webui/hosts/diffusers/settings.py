@@ -10,29 +10,25 @@ from animatediff_webui.core.errors import ParameterError, shown, shown_text
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
+    Kind,
     Parameters,
     parse_parameters,
     refuse_unsupported,
 )
 
 from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings
-from .keywords import nearest, plain_number
+from .keywords import as_path, nearest, plain_number
+from .pictures import read_picture_value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
 NOT_HERE: Mapping[str, str] = {
-    "video_source": "making an animation from a video",
-    "video_path": "making an animation from a folder of frames",
-    "mask_path": "taking masks from a folder",
-    "video_start": "making an animation from a part of a video",
-    "video_end": "making an animation from a part of a video",
-    "video_stride": "making an animation from every n-th frame of a video",
-    "audio": "copying a video's sound",
     "interp": "putting frames in between",
-    "last_frame": "starting from pictures",
 }
 """What is not possible here yet, by API name, in words that go before "is not possible in standalone yet"."""
 ELSEWHERE = ("enable", "model")
@@ -52,13 +48,13 @@ class AnimationKeywords(TypedDict, total=False):
     overlap: int
     interp: str
     interp_x: int
-    video_source: str | None
-    video_path: str | None
-    mask_path: str | None
+    video_source: Path | str | None
+    video_path: Path | str | None
+    mask_path: Path | str | None
     reverse: int | Sequence[int]
     latent_power: float
     latent_scale: float
-    last_frame: str | Image.Image | None
+    last_frame: Path | str | Image.Image | None
     latent_power_last: float
     latent_scale_last: float
     freeinit_enable: bool
@@ -106,8 +102,17 @@ def read_settings(
             raise ParameterError(_unknown(name))
     settings = image.replaced({name: value for name, value in values.items() if name in image_names})
     check_text("negative_prompt", settings.negative_prompt)
-    others = {name: plain_number(value) for name, value in values.items() if name not in image_names}
+    others = {name: _plain(name, value) for name, value in values.items() if name not in image_names}
     return settings, read_parameters(others, animation)
+
+
+def _plain(name: str, value: object) -> object:
+    """A parameter's value without what only Python callers send: other libraries' numbers, and paths."""
+    field = FIELD_BY_NAME[name]
+    path = as_path(value)
+    if field.kind is Kind.PATH and path is not None and not isinstance(value, str):
+        return str(path)
+    return read_picture_value(field, plain_number(value))
 
 
 def read_parameters(values: Mapping[str, object], defaults: Parameters = DEFAULTS) -> Parameters:

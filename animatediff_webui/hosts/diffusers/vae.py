@@ -1,47 +1,18 @@
-"""The VAE: one of the user's own, and how it turns latents into frames."""
+"""How a VAE turns latents into frames, and frames into latents."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import cast
 
 import torch
 from einops import rearrange
 from PIL import Image
 
-from animatediff_webui.core.errors import UserError
-from motion_module.inspection import check_kind, inspect_file
-from motion_module.kinds import IMAGE_CHECKPOINT, VAE
-
-from .files import existing, one_line, shown_path
-from .pipelines import Vae, VaeClass
-from .results import NotEnoughMemoryError, check_finite, memory_explained
-
-
-def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
-    """A VAE from a file or a diffusers folder; `configuration` says how the latents of a file are scaled.
-
-    Raises UserError and MotionModuleError where it is not there, is something else, or is damaged.
-    """
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-    known = cast("VaeClass", AutoencoderKL)
-    is_folder = existing(path, "VAE").is_dir()
-    if not is_folder:
-        _check_is_vae(path)
-    try:
-        with memory_explained():
-            if is_folder:
-                return known.from_pretrained(path, dtype=dtype, local_files_only=True)
-            return known.from_single_file(
-                str(path), config=str(configuration), subfolder="vae", dtype=dtype, local_files_only=True
-            )
-    except NotEnoughMemoryError:
-        raise
-    except Exception as error:  # what libraries raise for unfit files has no class in common
-        raise UserError(f"The VAE {shown_path(path)} cannot be loaded: {one_line(error)}") from error
+from .pipelines import Vae
+from .pixels import as_rows
+from .results import check_finite, memory_explained
 
 
 def decode_frames(
@@ -56,6 +27,17 @@ def decode_frames(
         with lock, torch.inference_mode(), memory_explained(), in_full_precision(vae):
             frame = _decode(vae, latents[index : index + 1].to(device, torch.float32))
         yield frame
+
+
+def encode_frame(vae: Vae, image: Image.Image, device: torch.device) -> torch.Tensor:
+    """The latent `1 c h w` of a picture, on the CPU; of what the VAE thinks likely, the middle."""
+    pixels = as_rows(image.convert("RGB")) * 2 - 1
+    with torch.inference_mode(), in_full_precision(vae):
+        rows = rearrange(pixels, "h w c -> 1 c h w").to(device, vae.dtype)
+        latent = vae.encode(rows, return_dict=False)[0].mode().float().cpu()
+    check_finite(latent, "The VAE made latents", "use another VAE, or the number format float32")
+    mean, std = _shift(vae, latent)
+    return (latent - mean) / std * cast("float", vae.config.get("scaling_factor"))
 
 
 @contextmanager
@@ -82,15 +64,13 @@ def _decode(vae: Vae, latent: torch.Tensor) -> Image.Image:
 
 def _unscale(vae: Vae, latent: torch.Tensor) -> torch.Tensor:
     """A latent `1 c h w` in the units that the VAE's decoder takes."""
-    scaled = latent / cast("float", vae.config.get("scaling_factor"))
+    mean, std = _shift(vae, latent)
+    return latent / cast("float", vae.config.get("scaling_factor")) * std + mean
+
+
+def _shift(vae: Vae, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of each channel, 0 and 1 for most VAEs."""
     mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
     if not mean or not std:
-        return scaled
-    return scaled * scaled.new_tensor(std)[:, None, None] + scaled.new_tensor(mean)[:, None, None]
-
-
-def _check_is_vae(path: Path) -> None:
-    """A whole checkpoint is as good: it has a VAE in it."""
-    file = inspect_file(path)
-    if file.kind is not IMAGE_CHECKPOINT or "VAE" in file.missing_parts:
-        check_kind(file, VAE)
+        return latent.new_zeros(()), latent.new_ones(())
+    return latent.new_tensor(mean)[:, None, None], latent.new_tensor(std)[:, None, None]

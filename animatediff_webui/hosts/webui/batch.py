@@ -80,9 +80,7 @@ def animate_folder(
         return scripts.scripts_img2img.run(p, *args) or processing.process_images(p)
 
 
-def read_folder(
-    source: Source, mask_folder: str
-) -> tuple[Sequence[Image.Image], Sequence[Image.Image]]:
+def read_folder(source: Source, mask_folder: str) -> tuple[Sequence[Image.Image], Sequence[Image.Image]]:
     """The pictures and their masks: none, one for all, or as many as there are pictures. Raises UserError."""
     pictures = _read_all(source)
     masks = _read_all(mask_folder) if mask_folder else ()

@@ -15,7 +15,7 @@ from modules import devices, images, sd_samplers, sd_samplers_common, shared
 from PIL import Image
 
 from animatediff_webui.core.freeinit import SamplingPass
-from animatediff_webui.core.latents import blend_latents, init_alphas, init_and_last_alphas
+from animatediff_webui.core.latents import blended_init
 from animatediff_webui.core.parameters import InitImage
 from animatediff_webui.core.plan import Plan
 
@@ -128,19 +128,6 @@ def _clip_latents(p: ImageRequest, settings: InitImage) -> torch.Tensor:
     last = None if settings.last_frame is None else _encoded_last_frame(p, settings.last_frame)
     noise = p.rng.next()
     return _unchanged_outside(p, p.init_latent, blended_init(p.init_latent, noise, settings, last))
-
-
-def blended_init(
-    init: torch.Tensor, noise: torch.Tensor, settings: InitImage, last: torch.Tensor | None = None
-) -> torch.Tensor:
-    """img2img's latents: the first picture's share falls, and the last one's rises, over the frames."""
-    num_frames = len(init)
-    if last is None:
-        return blend_latents(noise, init, init_alphas(num_frames, settings.power, settings.scale))
-    alphas, last_alphas = init_and_last_alphas(
-        num_frames, settings.power, settings.scale, settings.last_power, settings.last_scale
-    )
-    return blend_latents(noise, init, alphas, last, last_alphas)
 
 
 def _unchanged_outside(p: LatentRequest, init: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from PIL import Image
+
 from animatediff_webui.core.moments import Moment
 
-from .folder import read_folder
+from .folder import read_folder, read_still
 from .local import local_path
 from .source import FrameSource, Selection, choose_frames
 from .still import read_pictures
 from .video import read_video
 
-__all__ = ["FrameSource", "read_frames"]
+__all__ = ["FrameSource", "read_frames", "read_picture"]
 
 
 def read_frames(
@@ -34,5 +36,11 @@ def read_frames(
     """
     selection = Selection(start, end, stride, fps)
     file = local_path(path)
-    stored = read_folder(file) if file.is_dir() else read_pictures(file) or read_video(file)
-    return choose_frames(stored, selection)
+    if file.is_dir():
+        return choose_frames(read_folder(file), selection)
+    return choose_frames(read_pictures(file) or read_still(file) or read_video(file), selection)
+
+
+def read_picture(path: Path | str) -> Image.Image:
+    """The picture in a file, of a clip the first one, in RGB. Raises UnreadableMediaError."""
+    return next(read_frames(path).read([0]))

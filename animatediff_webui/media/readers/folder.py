@@ -1,4 +1,4 @@
-"""A folder of frames."""
+"""Pictures that do not move: a folder of frames, and one alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from animatediff_webui.media.errors import UnreadableMediaError
 from animatediff_webui.media.pillow_avif import avif_available
@@ -14,6 +14,7 @@ from animatediff_webui.media.pillow_avif import avif_available
 from .local import check_pixels, natural_order, unreadable
 from .source import StoredFrames
 
+_STILL_FORMATS = ("JPEG", "BMP", "TIFF")
 _ORIENTATION = 0x112
 _ON_THEIR_SIDE = range(5, 9)
 """EXIF's orientations whose width is the height."""
@@ -33,6 +34,20 @@ def read_folder(folder: Path) -> StoredFrames:
         return (_read_picture(files[place]) for place in places)
 
     return StoredFrames(folder, size, len(files), None, read)
+
+
+def read_still(file: Path) -> StoredFrames | None:
+    """The picture in a file of a format that has no animations, or None where it is something else."""
+    with unreadable(file):
+        try:
+            Image.open(file, formats=_STILL_FORMATS).close()
+        except UnidentifiedImageError:
+            return None
+
+    def read(places: Iterable[int]) -> Iterator[Image.Image]:
+        return (_read_picture(file) for _ in places)
+
+    return StoredFrames(file, _upright_size(file), 1, None, read, is_still=True)
 
 
 def _sizes_agree(files: Sequence[Path]) -> tuple[int, int]:

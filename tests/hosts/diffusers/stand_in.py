@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from animatediff_webui.hosts.diffusers.checkpoint import TOKENIZER
 from motion_module import BaseModel, BetaSchedule, MotionModule, MotionModuleSpec, write_motion_module
+from motion_module.network import build_positions
 
 WIDTHS = (32, 32, 64, 64)
 SPEC = MotionModuleSpec(widths=WIDTHS, has_mid_block=True)
@@ -69,6 +70,9 @@ def write_module(path: Path, spec: MotionModuleSpec = SPEC, seed: int = 0) -> Pa
         for parameter in module.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.3)
+        for name, buffer in module.named_buffers():
+            if name.endswith("pos_encoder.pe"):
+                buffer.copy_(build_positions(buffer.shape[1], buffer.shape[2]))
     write_motion_module(module, path)
     return path
 

@@ -100,3 +100,18 @@ def test_vae_tiling_slicing_and_freeu_are_passed_on(checkpoint, module_file, ani
     assert tuned.pipeline.vae.use_slicing
     clip, plain = (each.generate("a circle", **SETTINGS) for each in (tuned, animator))
     assert not torch.equal(clip.latents, plain.latents)
+
+
+def test_a_path_of_letters_that_the_system_cannot_say_is_refused_with_what_to_set(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "bad\udcff")
+    with pytest.raises(UserError, match="set PYTHONUTF8=1") as refused:
+        describe_checkpoint(folder)
+    str(refused.value).encode("utf-8")
+
+
+def test_a_tokenizer_without_words_is_refused_rather_than_deaf(checkpoint, tmp_path):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    for path in (folder / "tokenizer").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="holds no vocabulary"):
+        _ = Animator(checkpoint=folder, motion_module="none").pipeline

@@ -167,6 +167,27 @@ def test_scripts_that_copy_the_unet_go_on_working(fork):
     p._before_every_sampling = [patch]
     fork.host.processing.process_images(p)
     assert not torch.allclose(p.last_samples, plain)
+    assert fork.model.forge_objects.unet.extra_model_patchers_during_sampling == []
+
+
+def test_script_that_keeps_a_calls_attention_wants_one_window(fork):
+    def patch(unet):
+        kept = []
+        unet.model_options["transformer_options"]["patches_replace"] = {"attn1": {("middle", 0, 0): kept}}
+        unet.model_options["model_function_wrapper"] = lambda call, args: call(
+            args["input"], args["timestep"], **args["c"]
+        )
+        unet.model_options["sampler_post_cfg_function"] = [
+            lambda denoised, *_: denoised * torch.ones(fork.model.calls[-1].rows // 2, 1, 1, 1)
+        ]
+
+    p = fork.request({"video_length": 4})
+    p._before_every_sampling = [patch]
+    fork.host.processing.process_images(p)
+    p = fork.request({"video_length": 6})
+    p._before_every_sampling = [patch]
+    with pytest.raises(fork.host.api.AnimateDiffError, match="needs all frames in one window"):
+        fork.host.processing.process_images(p)
 
 
 def test_control_signals_are_those_of_the_windows_frames(fork):

@@ -142,7 +142,8 @@ ERRORS = {
     "unknown key": ({"fpz": 1}, "fpz is no parameter"),
     "too many frames": ({"batch_size": 33}, "must be from 1 to 32"),
     "overlap": ({"overlap": 4}, "overlap is 4"),
-    "not yet": ({"video_source": "a.mp4"}, "not possible in the WebUI yet"),
+    "no video": ({"video_source": "a.mp4"}, "not an existing file"),
+    "not yet": ({"interp": "FILM"}, "not possible in the WebUI yet"),
 }
 
 

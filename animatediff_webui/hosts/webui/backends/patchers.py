@@ -9,7 +9,7 @@ around and inside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, cast
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import torch
 from torch import nn
 
+from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.webui.host_types import ModelCall
 from animatediff_webui.hosts.webui.patches import replaced, wrapped
 from animatediff_webui.hosts.webui.placement import on_device, whole_layers
@@ -44,6 +45,7 @@ class Patcher(Protocol):
 
     model: RealModel
     load_device: torch.device
+    model_options: dict[str, object]
     extra_model_patchers_during_sampling: list[object]
     controlnet_linked_list: object | None
 
@@ -109,8 +111,19 @@ class Patched:
     def alternates_parts(self) -> bool:
         return False
 
-    def wrapped_call(self, wrap: Callable[[ModelCall], ModelCall]) -> AbstractContextManager[None]:
-        return wrapped(self.real, "apply_model", lambda apply_model: keyword_call(wrap, apply_model))
+    @contextmanager
+    def wrapped_call(self, wrap: Callable[[ModelCall], ModelCall]) -> Generator[None, None, None]:
+        with wrapped(self.real, "apply_model", lambda apply_model: keyword_call(wrap, apply_model)):
+            try:
+                yield
+            except RuntimeError as error:
+                options = self.model.forge_objects.unet.model_options
+                if keeps_attention(options) and not isinstance(error, torch.cuda.OutOfMemoryError):
+                    raise UserError(
+                        "Self-attention guidance needs all frames in one window: switch it off, or raise the "
+                        f"context batch size to the number of frames (the host says: {error})."
+                    ) from error
+                raise
 
     @contextmanager
     def estimated(self, share: float) -> Generator[None, None, None]:
@@ -131,14 +144,17 @@ class Patched:
     @contextmanager
     def placed(self, module: MotionModule, *, keep: bool) -> Generator[None, None, None]:
         """The host loads and unloads the motion module with the UNet."""
-        patchers = self._patchers()
-        device = patchers[0].load_device
+        device = self.model.forge_objects.unet.load_device
         if self.memory.vram_state.name in _LITTLE_MEMORY:
             with on_device(module, device, layer_by_layer=True):
                 yield
             return
         try:
-            with noting_nothing(module), whole_layers(module), loaded_along(patchers, module, self.memory):
+            with (
+                noting_nothing(module),
+                whole_layers(module),
+                loaded_along(self._patchers, module, self.memory),
+            ):
                 yield
         finally:
             module.to(device if keep else "cpu")
@@ -163,6 +179,12 @@ def keyword_call(wrap: Callable[[ModelCall], ModelCall], apply_model: ModelCall)
         return wrap(call_window)(x, t, conditioning)
 
     return call
+
+
+def keeps_attention(options: Mapping[str, object]) -> bool:
+    """Whether a script keeps the attention of a call, to change what comes of it afterwards."""
+    told = cast("Mapping[str, Mapping[str, object]]", options.get("transformer_options") or {})
+    return "attn1" in told.get("patches_replace", {}) and bool(options.get("sampler_post_cfg_function"))
 
 
 def window_options(options: Mapping[str, object], times: torch.Tensor, num_rows: int) -> dict[str, object]:
@@ -190,12 +212,14 @@ def window_options(options: Mapping[str, object], times: torch.Tensor, num_rows:
 
 @contextmanager
 def loaded_along(
-    patchers: Sequence[Patcher], module: MotionModule, memory: Memory
+    find_patchers: Callable[[], Sequence[Patcher]], module: MotionModule, memory: Memory
 ) -> Generator[None, None, None]:
-    """Inside, the host knows the module as one more model that these UNets need to sample.
+    """Inside, the host knows the module as one more model that the UNet's patchers need to sample.
 
-    Afterwards it has unloaded it, and no longer knows of it.
+    Afterwards it has unloaded it, and neither knows of it nor do the patchers that are there by then: scripts
+    copy them, with what they need.
     """
+    patchers = find_patchers()
     with ExitStack() as stack:
         for patcher in patchers:
             # The host adds ControlNets to this very list, and leaves them in it.
@@ -209,6 +233,9 @@ def loaded_along(
         try:
             yield
         finally:
+            for patcher in find_patchers():
+                models = patcher.extra_model_patchers_during_sampling
+                models[:] = [each for each in models if each is not added]
             for loaded in [each for each in memory.current_loaded_models if each.model is added]:
                 memory.current_loaded_models.remove(loaded)
                 loaded.model_unload()

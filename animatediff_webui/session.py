@@ -16,6 +16,7 @@ from PIL import Image
 from .core.windowed import SamplingStoppedError
 from .media.animation import Playback, WrittenFile, write_animation
 from .media.errors import MediaError
+from .media.interpolation import interpolate
 from .media.naming import reserved_stem
 from .media.options import WriterOptions
 from .media.sound import Sound
@@ -120,7 +121,7 @@ class Session:
                 stem,
                 [each.name for each in formats],
                 fps=plan.fps,
-                playback=Playback(plan.played_frames, beyond),
+                playback=Playback(plan.played_frames, beyond, self._between()),
                 loop_count=output.loop_number,
                 infotext=infotext,
                 options=options,
@@ -128,6 +129,13 @@ class Session:
                 report=self.files.append,
             )
         return self.files
+
+    def _between(self) -> Callable[[Iterable[Image.Image]], Iterator[Image.Image]] | None:
+        """What puts frames in between, None where nothing does."""
+        times = self.plan.parameters.interpolation.frames_for_each
+        if times == 1:
+            return None
+        return lambda frames: interpolate(frames, times, looped=self.plan.comes_round)
 
     def _until_stopped(self, frames: Iterable[Image.Image]) -> Iterator[Image.Image]:
         """`frames`, up to a stop that comes while they are made."""

@@ -32,7 +32,9 @@ def check_output(session: Session, folder: Path, size: tuple[int, int]) -> None:
             "room, or choose another folder."
         )
     # Frames wait where there is more room, until all are there.
-    waiting, most = frame * session.plan.num_frames, max(free, _free(Path(tempfile.gettempdir())))
+    plan = session.plan
+    num_waiting = plan.num_frames + (plan.num_shown if plan.num_shown > len(plan.played_frames) else 0)
+    waiting, most = frame * num_waiting, max(free, _free(Path(tempfile.gettempdir())))
     if waiting > most:
         raise MediaError(
             f"The clip's frames take {_bytes(waiting)} until they are written, but there are only "
@@ -66,7 +68,7 @@ def _describe(file: WrittenFile, clip: Clip) -> None:
         print(f"error: {file.error}", file=sys.stderr)
         return
     plan = clip.plan
-    whole = len(plan.played_frames)
+    whole = plan.num_shown
     if file.path.name.endswith("-beyond"):
         whole = len(plan.extra_frames)
     elif FORMATS[file.format].holds_every_frame:

@@ -107,6 +107,11 @@ class Interpolation:
     method: InterpolationMethod = "Off"
     factor: int = 10
 
+    @property
+    def frames_for_each(self) -> int:
+        """By how many frames each one that is played is replaced."""
+        return 1 if self.method == "Off" else self.factor
+
 
 @dataclass(frozen=True)
 class Source:

@@ -126,7 +126,20 @@ class Plan:
     @property
     def duration(self) -> float:
         """Seconds that the video plays once."""
-        return len(self.played_frames) / float(self.fps)
+        return self.num_shown / float(self.fps)
+
+    @property
+    def num_shown(self) -> int:
+        """Frames of the video, those in between included."""
+        return len(self.played_frames) * self.parameters.interpolation.frames_for_each
+
+    @property
+    def comes_round(self) -> bool:
+        """Whether the video's last frame leads on to its first one."""
+        if len(self.played_frames) > self.video_frames:  # forth and back
+            return True
+        loop = self.layout.loop
+        return loop.is_circular and (loop.rotates or not self.layout.is_single)
 
     def windows(self, step: int) -> tuple[Window, ...]:
         """The windows of a sampling step, counted from 0."""
@@ -185,17 +198,22 @@ def build_plan(
     window_size = _window_size(parameters, module)
     video_frames, num_frames, notes = _frame_counts(parameters, window_size, sources)
     layout = _layout(parameters, num_frames, window_size)
-    fps = exact_fps(parameters.output.fps or source_rate(sources) or DEFAULT_FPS)
+    times, rate = parameters.interpolation.frames_for_each, source_rate(sources)
+    source_fps = None if rate is None else rate * times
+    fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
     _check_formats(parameters, fps)
     loop = layout.loop
     easing = parameters.travel.easing
+    generated_fps = fps / times
     tracks = [
-        parse_prompt_travel(text, video_frames, fps, layout.prompts_loop, easing=easing).extended(num_frames)
+        parse_prompt_travel(
+            text, video_frames, generated_fps, layout.prompts_loop, easing=easing
+        ).extended(num_frames)
         for text in (prompt, negative_prompt)
     ]
     ping_pong = PING_PONG if loop.returns_in_one_window and layout.is_single else ()
     played_frames = ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
-    is_in_time = _is_same_rate(fps, source_rate(sources)) and len(played_frames) == video_frames
+    is_in_time = _is_same_rate(fps, source_fps) and len(played_frames) == video_frames
     return Plan(
         parameters=parameters,
         num_frames=num_frames,
@@ -216,7 +234,7 @@ def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4
     cost = plan.cost(num_steps)
     layout = plan.layout
     rows = [
-        ("Frames", f"{plan.num_frames} generated, {len(plan.played_frames)} played"),
+        ("Frames", f"{plan.num_frames} generated, {plan.num_shown} played"),
         ("Speed", f"{float(plan.fps):g} fps, {plan.duration:g} s"),
         ("Save", format_names(plan.formats)),
         ("Windows", f"{plan.context_length} frames, overlap {layout.overlap}, {layout.scheduler}"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -41,20 +41,23 @@ class Playback:
     """Which of the frames that come are shown.
 
     `played`: their indices in the order of play; None is all of them. `beyond`: those that are not part of
-    the animation, and are saved as PNGs where no other format holds them.
+    the animation, and are saved as PNGs where no other format holds them. `between` puts frames in between
+    those that are played; formats that hold every frame as it came have none of these.
     """
 
     played: Sequence[int] | None = None
     beyond: Sequence[int] = ()
+    between: Callable[[Iterable[Image.Image]], Iterator[Image.Image]] | None = None
 
 
 @dataclass(frozen=True)
 class _Output:
-    """One file to write, and the frames it shows; None is all."""
+    """One file to write, and the frames it shows; None is all. `has_between`: those in between, too."""
 
     format: Format
     path: Path
     indices: Sequence[int] | None
+    has_between: bool = False
 
 
 def write_animation(
@@ -82,21 +85,28 @@ def write_animation(
     Raises UserError, before a frame is taken, for unknown formats and impossible values, and at the end
     where no frame came.
     """
-    outputs = _outputs(stem, formats, playback or Playback())
+    playback = playback or Playback()
+    outputs = _outputs(stem, formats, playback)
     if loop_count < 0:
         raise MediaError(f"The loop count is {loop_count}, but must be 0 (forever) or more.")
     rate, chosen = exact_fps(fps), options or WriterOptions()
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with FrameStore(stem.parent) as store:
+    with FrameStore(stem.parent) as store, FrameStore(stem.parent) as between:
         interruption = store.fill(frames)
         if interruption is not None:
             infotext = add_note(infotext, f"interrupted after {len(store)} frames")
         animation = Animation(
             store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext), sound
         )
+        shown, problem = _with_frames_between(animation, playback, between)
+        interruption = interruption or (None if isinstance(problem, Exception) else problem)
         results: list[WrittenFile] = []
         for output in outputs if store else ():
-            written, pressed = _written_despite_ctrl_c(animation, output, chosen, interruption)
+            if output.has_between and isinstance(problem, Exception):
+                written, pressed = _failed(output, problem), None
+            else:
+                whole = shown if output.has_between else animation
+                written, pressed = _written_despite_ctrl_c(whole, output, chosen, interruption)
             interruption = interruption or pressed
             results.append(written)
             report(written)
@@ -105,6 +115,22 @@ def write_animation(
     if not results:
         raise MediaError("The clip has no frames: there is nothing to write.")
     return results
+
+
+def _with_frames_between(
+    animation: Animation, playback: Playback, store: FrameStore
+) -> tuple[Animation, BaseException | None]:
+    """The animation with frames in between, which `store` keeps, and what ended the making of them."""
+    if playback.between is None or not animation.frames:
+        return animation, None
+    played = range(len(animation.frames)) if playback.played is None else playback.played
+    problem = store.fill(playback.between(animation.frames.selected(played)))
+    return replace(animation, frames=store.selected(range(len(store)))), problem
+
+
+def _failed(output: _Output, reason: Exception) -> WrittenFile:
+    error = f"{output.format.name} was not written: {reason}"
+    return WrittenFile(output.path, output.format.name, output.format.mime, error)
 
 
 def _written_despite_ctrl_c(
@@ -126,8 +152,9 @@ def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Ou
         raise MediaError("No format was given to write: name at least one, such as GIF or MP4.")
     outputs: list[_Output] = []
     for each in chosen:
-        indices = None if each.holds_every_frame else playback.played
-        outputs.append(_Output(each, stem.with_name(stem.name + each.suffix), indices))
+        has_between = playback.between is not None and not each.holds_every_frame
+        indices = None if each.holds_every_frame or has_between else playback.played
+        outputs.append(_Output(each, stem.with_name(stem.name + each.suffix), indices, has_between))
     if playback.beyond and PNG_FRAMES not in chosen:
         outputs.append(_Output(PNG_FRAMES, stem.with_name(f"{stem.name}-beyond"), playback.beyond))
     return outputs

@@ -12,9 +12,17 @@ from .errors import MediaError
 from .ffmpeg import raw_frames, streamed_ffmpeg
 from .store import FrameStore
 
+METHODS = ("Motion-compensated",)
+"""The ways that can be asked for by name."""
 # The filter refuses anything smaller, and needs this many frames past the last one it leads to.
 _SMALLEST_SIDE = 32
 _FRAMES_AHEAD = 2
+
+
+def check_method(method: str) -> None:
+    """Raise MediaError for a way to put frames in between that there is not yet."""
+    if method not in ("Off", *METHODS):
+        raise MediaError(f"interp is {method!r}, which is not possible yet: use {', '.join(METHODS)}.")
 
 
 def interpolate(frames: Iterable[Image.Image], factor: int, *, looped: bool = False) -> Iterator[Image.Image]:

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from benchmarks import layers, memory, startup
+from benchmarks import layers, memory, reading, startup
 from benchmarks.chart import to_svg
 from benchmarks.command_line import main
 from benchmarks.options import Options
@@ -45,6 +45,11 @@ def test_writers_are_true_to_the_frames():
 
     for result in writers.run(TOY):
         assert result.figures["ours, SSIM"] > 0.5
+
+
+def test_reading_gives_the_pictures_that_pyav_gives():
+    (result,) = reading.run(TOY)
+    assert result.error <= 2 / 255
 
 
 def test_command_line_writes_what_it_measured(tmp_path, capsys):

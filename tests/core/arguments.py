@@ -26,7 +26,7 @@ def base64_png(size: tuple[int, int] = (3, 2)) -> str:
 VALUES: dict[str, Any] = {
     "enable": True, "model": "mm.safetensors", "format": ["GIF", "TXT", "PNG"], "video_length": 6,
     "fps": 12.5, "loop_number": 3, "closed_loop": "R+P", "batch_size": 4, "stride": 2, "overlap": 1,
-    "interp": "FILM", "interp_x": 2, "video_source": "clips/a.mp4", "video_path": "clips",
+    "interp": "Motion-compensated", "interp_x": 2, "video_source": "clips/a.mp4", "video_path": "clips",
     "mask_path": "masks", "reverse": [0, 1],
     "latent_power": 1.5, "latent_scale": 8.0, "last_frame": base64_png((64, 64)), "latent_power_last": 0.5,
     "latent_scale_last": 4.0, "freeinit_enable": True, "freeinit_filter": "gaussian", "freeinit_ds": 0.5,

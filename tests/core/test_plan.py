@@ -107,6 +107,29 @@ def test_plan_keeps_sound_where_it_stays_with_the_pictures(
     assert not plan({"format": "MP4", **values}, sources=[clip_source(30, fps)]).keeps_sound
 
 
+def test_plan_with_frames_in_between_keeps_length_and_sound_of_the_source():
+    asked = {"format": "MP4", "interp": "Motion-compensated", "interp_x": 4}
+    made = plan(asked, sources=[clip_source(30, 25, has_sound=True)])
+    assert (made.fps, made.num_shown, made.duration, made.keeps_sound) == (100, 120, 1.2, True)
+    assert plan(asked).fps == 8
+    assert plan(asked, prompt="0: a\n1s: b").prompt_track.keyframes[1].frame == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "comes_round"),
+    [
+        ({}, False),
+        ({"closed_loop": "A"}, True),
+        ({"closed_loop": "A", "video_length": 40}, True),
+        ({"closed_loop": "Seamless"}, True),
+        ({"video_length": 40}, False),
+        ({"reverse": [0, 1, 2]}, True),
+    ],
+)
+def test_plan_knows_whether_the_last_frame_leads_on_to_the_first(values: dict[str, Any], comes_round: bool):
+    assert plan(values).comes_round == comes_round
+
+
 def test_plan_context_above_the_modules_limit_is_refused():
     with pytest.raises(ParameterError, match="batch_size is 33, but must be from 1 to 32"):
         plan({"batch_size": 33})

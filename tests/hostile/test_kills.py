@@ -15,8 +15,8 @@ from tests.hostile.budget import rounds
 from tests.hostile.conftest import finals, leftovers
 
 LONG = ("--video-length", "12", "--steps", "4", "--format", "GIF,MP4,PNG,TXT", "--preview-every", "2")
-PLAYED = 22
-"""Frames of it, forth and back."""
+PLAYED = 12
+"""Frames of it."""
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 STOPPED = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 

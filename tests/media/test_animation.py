@@ -24,6 +24,7 @@ from animatediff_webui.media import (
     read_infotext,
     write_animation,
 )
+from animatediff_webui.media.interpolation import interpolate
 from tests.media.clips import ALL, Live, clip, frame
 
 
@@ -277,3 +278,39 @@ def test_gifsicle_asked_for_but_absent_is_said_and_the_gif_is_written(tmp_path, 
     )
     assert gif.error is None
     assert "gifsicle was asked for" in caplog.text
+
+
+def test_frames_in_between_are_in_every_format_but_those_of_single_frames(tmp_path):
+    playback = Playback(played=[0, 1, 2, 1], between=lambda frames: interpolate(frames, 3, looped=True))
+    gif, mp4, folder = write_animation(
+        clip(4, (40, 40)), tmp_path / "clip", ["GIF", "MP4", "PNG"], fps=9, playback=playback
+    )
+    assert (gif.num_frames, mp4.num_frames, folder.num_frames) == (12, 12, 4)
+    assert len(read_frames(mp4.path)) == 12
+    assert read_frames(mp4.path).fps == 9
+
+
+def test_frames_in_between_that_cannot_be_made_are_one_sentence_and_the_frames_are_kept(tmp_path):
+    def refuse(_frames):
+        raise MediaError("No.")
+        yield
+
+    gif, folder = write_animation(
+        clip(3), tmp_path / "clip", ["GIF", "PNG"], fps=8, playback=Playback(between=refuse)
+    )
+    assert gif.error == "GIF was not written: No."
+    assert len(list(folder.path.iterdir())) == 3
+
+
+def test_ctrl_c_while_frames_in_between_are_made_keeps_those_that_are_ready(tmp_path):
+    def stopped(frames):
+        yield next(frames := iter(frames))
+        yield next(frames)
+        raise KeyboardInterrupt
+
+    written, playback = [], Playback(between=stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_animation(
+            clip(3), tmp_path / "clip", ["GIF"], fps=8, playback=playback, report=written.append
+        )
+    assert (written[0].num_frames, written[0].error) == (2, None)

@@ -16,8 +16,9 @@ from animatediff_webui.core.infotext import public
 from animatediff_webui.core.parameters import FIELDS, parse_parameters
 from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
-from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE, NOT_HERE
+from animatediff_webui.hosts.diffusers.settings import DEFAULTS, ELSEWHERE
 from animatediff_webui.media import read_infotext, write_animation
+from benchmarks.command_line import build_parser as build_benchmark_parser
 from demo_model import evaluation
 from motion_module.__main__ import build_parser as build_module_parser
 from motion_module.__main__ import main as run_module
@@ -117,7 +118,7 @@ def test_options_of_the_picture_arrive(models, tmp_path):
 
 
 def test_options_of_the_animation_arrive(models, tmp_path):
-    left_out = {*ELSEWHERE, *NOT_HERE, *FILES}
+    left_out = {*ELSEWHERE, *FILES}
     values = {name: value for name, value in VALUES.items() if name not in left_out}
     options = list(as_options(values.items()))
     assert main(["a circle", *models, "--steps", "2", "--quiet", *options, "--output", str(tmp_path)]) == 0
@@ -150,12 +151,6 @@ def as_options(values: Iterable[tuple[str, object]]) -> Iterable[str]:
             yield flag(name) if value else f"--no-{name.replace('_', '-')}"
         else:
             yield from (flag(name), ",".join(map(str, value)) if isinstance(value, list) else str(value))
-
-
-@pytest.mark.parametrize("name", sorted(NOT_HERE))
-def test_options_that_cannot_be_followed_yet_are_refused_by_name(name, models, capsys):
-    assert main(["a circle", *models, *SMALL, *as_options([(name, VALUES[name])])]) == 2
-    assert f"{name} is " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -226,7 +221,9 @@ def test_every_option_of_the_modules_command_line_is_run(module_file, tmp_path, 
 
 
 def test_documentation_names_no_option_that_there_is_not():
-    parsers = build_parser("generate"), evaluation.build_parser(), build_module_parser()
+    parsers = (
+        build_parser("generate"), evaluation.build_parser(), build_module_parser(), build_benchmark_parser(),
+    )  # fmt: skip
     known = set[str]().union(*map(flags_of, parsers))
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text()))

@@ -13,8 +13,8 @@ from animatediff_webui.core.parameters import (
     Kind,
     Parameters,
     parse_parameters,
-    refuse_unsupported,
 )
+from animatediff_webui.media.interpolation import check_method
 
 from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings
 from .keywords import as_path, nearest, plain_number
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
-NOT_HERE: Mapping[str, str] = {
-    "interp": "putting frames in between",
-}
-"""What is not possible here yet, by API name, in words that go before "is not possible in standalone yet"."""
 ELSEWHERE = ("enable", "model")
 """Parameters that say nothing here: whether it is on, and which of a WebUI's motion modules it takes."""
 
@@ -136,7 +132,7 @@ def read_parameters(values: Mapping[str, object], defaults: Parameters = DEFAULT
             f"model is {parameters.model!r}, but the motion module is loaded once, with the checkpoint: give "
             "it as motion_module to Animator."
         )
-    refuse_unsupported(parameters, "standalone", NOT_HERE)
+    check_method(parameters.interpolation.method)
     return parameters
 
 

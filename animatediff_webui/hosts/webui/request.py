@@ -16,6 +16,7 @@ from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan
+from animatediff_webui.media.interpolation import check_method
 from animatediff_webui.media.naming import check_output
 from motion_module.module import MotionModule
 from motion_module.weight_values import DTYPES_TO_RUN_IN
@@ -71,6 +72,7 @@ def prepare(
     """Choose the motion module, and refuse what cannot be done; `clip` is the source that the parameters
     name. Raises the user's errors."""
     refuse_unsupported(parameters, "the WebUI", NOT_HERE)
+    check_method(parameters.interpolation.method)
     # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
     dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
     module = modules.load(parameters.model, dtype)

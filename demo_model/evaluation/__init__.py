@@ -14,7 +14,7 @@ from animatediff_webui.media.temporary import writable_folder, written_picture
 if TYPE_CHECKING:
     from PIL import Image
 
-SUITES = ("prompts", "windows", "loops", "freeinit", "travel")
+SUITES = ("prompts", "windows", "loops", "freeinit", "travel", "video")
 
 
 def main(arguments: list[str]) -> int:
@@ -79,10 +79,11 @@ def _measure_suite(name: str, count: int, folder: Path) -> None:
     from animatediff_webui.hosts.diffusers.library_messages import quiet_libraries
     from demo_model.loading import load_animator
 
-    from .suites import SUITES as suites
+    from .driven import SUITES as driven
+    from .suites import SUITES as alone
 
     with quiet_libraries():
-        found = suites[name](load_animator(), count)
+        found = {**alone, **driven}[name](load_animator(), count)
     _print(f"{name}, {count} seeds", found.lines)
     _draw_sheets(found.rows, folder, name)
 

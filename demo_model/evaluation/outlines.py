@@ -1,4 +1,4 @@
-"""How well the outlines of neighbouring frames agree."""
+"""How well outlines of neighbouring frames agree, and paths."""
 
 from __future__ import annotations
 
@@ -41,3 +41,10 @@ def _centred_overlap(first: FrameJudgement, second: FrameJudgement) -> float:
     grid = affine_grid(torch.tensor([shift]), [1, 1, height, width], align_corners=False)
     moved = grid_sample(mask, grid, align_corners=False)[0, 0].numpy() > 0.5
     return intersection_over_union(first.mask, moved)
+
+
+def path_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """The correlation of two paths (n, 2) about their means, x and y together: 1 where they go alike."""
+    one, other = first - first.mean(0), second - second.mean(0)
+    length = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum() / length) if length else 0.0

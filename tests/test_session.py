@@ -85,6 +85,16 @@ def test_write_saves_each_frame_once_however_they_are_played(tmp_path):
     ]
 
 
+def test_write_puts_as_many_frames_in_between_as_asked_and_saves_each_generated_one_once(tmp_path):
+    session = build_session(
+        video_length=4, batch_size=4, closed_loop="A", interp="Motion-compensated", interp_x=3,
+        format=["APNG", "PNG"],
+    )  # fmt: skip
+    moving, folder = session.write(clip(4, (40, 40)), tmp_path, "")
+    assert (moving.num_frames, folder.num_frames) == (18, 4)
+    assert len(read_frames(moving.path)) == 18
+
+
 def test_write_leaves_frames_to_a_host_that_saves_them(tmp_path):
     session = build_session(format=["APNG", "PNG", "Frame"], video_length=4, batch_size=6)
     written = session.write(clip(6), tmp_path, "", saves_frames=False)

@@ -19,6 +19,7 @@ from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters, refuse_unsupported
 from animatediff_webui.core.plan import Plan, build_plan, joint_limits
+from animatediff_webui.media.interpolation import check_method
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
 from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
@@ -88,6 +89,7 @@ def prepare(
     """Choose the motion modules, and refuse what cannot be done; `clip` is the source that the parameters
     name. Raises the user's errors."""
     refuse_unsupported(parameters, "the WebUI", NOT_HERE)
+    check_method(parameters.interpolation.method)
     # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
     dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
     further = [each.model for each in parameters.motion.modules.modules]

@@ -10,7 +10,7 @@ from animatediff_webui.core.parameters import FIELDS, parse_parameters
 from tests.core.arguments import VALUES
 from tests.infotexts import find_animation
 
-NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path", "interp")
+NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path")
 """Parameters that need files, or are refused: they have tests of their own."""
 FORMATS = ("GIF", "MP4", "WEBM", "WEBP", "AVIF", "APNG")
 ELSEWHERE = ("s3_enable", "s3_bucket", "s3_endpoint", "s3_folder")

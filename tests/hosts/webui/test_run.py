@@ -143,7 +143,7 @@ ERRORS = {
     "too many frames": ({"batch_size": 33}, "must be from 1 to 32"),
     "overlap": ({"overlap": 4}, "overlap is 4"),
     "no video": ({"video_source": "a.mp4"}, "not an existing file"),
-    "not yet": ({"interp": "FILM"}, "not possible in the WebUI yet"),
+    "not yet": ({"interp": "FILM"}, "use Motion-compensated"),
 }
 
 

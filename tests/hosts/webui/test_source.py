@@ -97,23 +97,30 @@ def test_masks_belong_to_their_frames(webui, tmp_path, folder):
     assert torch.all(changed[::2] > 0)
 
 
-def test_request_is_as_before_and_what_it_brought_along_is_gone(webui, video):
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files, of this test alone."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_request_is_as_before_and_what_it_brought_along_is_gone(webui, video, temporary):
     data = base64.b64encode(video.read_bytes()).decode()
-    before = set(Path(tempfile.gettempdir()).glob("animatediff-*"))
     p = webui.request({"video_source": data}, is_img2img=True, init_images=[])
     webui.host.shared.state.begin()
     webui.host.processing.process_images(p)
     assert p.init_images == []
-    assert set(Path(tempfile.gettempdir()).glob("animatediff-*")) <= before
+    assert not list(temporary.iterdir())
 
 
-def test_what_a_request_brought_along_is_gone_after_an_error_too(webui, video):
+def test_what_a_request_brought_along_is_gone_after_an_error_too(webui, video, temporary):
     data = base64.b64encode(video.read_bytes()).decode()
-    before = set(Path(tempfile.gettempdir()).glob("animatediff-*"))
     webui.model.apply_model = lambda *args, **kwargs: 1 / 0
     with pytest.raises(ZeroDivisionError):
         webui.run({"video_source": data})
-    assert set(Path(tempfile.gettempdir()).glob("animatediff-*")) <= before
+    assert not list(temporary.iterdir())
 
 
 def test_freeinit_starts_over_from_the_frames(webui, folder):
@@ -157,10 +164,7 @@ def test_source_that_cannot_be_used_is_refused_in_one_sentence(
     assert not webui.model.calls
 
 
-def test_api_may_read_what_the_host_may_hand_out(webui, tmp_path, folder, monkeypatch):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(temporary))
+def test_api_may_read_what_the_host_may_hand_out(webui, tmp_path, folder, temporary, monkeypatch):
     with pytest.raises(webui.host.api.AnimateDiffError, match="outside the folders"):
         webui.run({"video_path": str(folder)})
     monkeypatch.setattr(webui.host.shared.cmd_opts, "gradio_allowed_path", [str(tmp_path)], raising=False)

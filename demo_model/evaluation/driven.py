@@ -15,9 +15,9 @@ from PIL import Image
 from animatediff_webui.hosts.diffusers.animator import Animator
 from demo_model.world import OBJECT_COLORS, draw_objects
 
+from .findings import Findings, Suite
 from .judge import judge_clip, judge_frame
 from .outlines import path_correlation
-from .suites import Findings, Suite
 from .tracks import TrackQuestion, build_track_questions
 
 STRENGTH = 0.6

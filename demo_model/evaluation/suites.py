@@ -6,34 +6,22 @@ sheets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image
 
 from animatediff_webui.hosts.diffusers.animator import Animator
 from animatediff_webui.hosts.diffusers.clip import Clip
 from demo_model import files
 from demo_model.world import OBJECT_COLORS
 
+from .findings import Findings, Suite
 from .judge import judge_clip, judge_frame
 from .prompts import Question, build_questions
 from .steps import build_last_window_plan, is_border, step_sizes
 
 LONG = 64
 PALE = 0.12
-
-
-@dataclass
-class Findings:
-    """Lines of measures with values, and clips with captions to look at."""
-
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    rows: list[tuple[str, Sequence[Image.Image]]] = field(default_factory=list)
-
-
-Suite = Callable[[Animator, int], Findings]
 
 
 def measure_windows(animator: Animator, count: int) -> Findings:

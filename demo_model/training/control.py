@@ -21,7 +21,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
 from demo_model import world
-from motion_module import MotionModule, injected
+from motion_module.injection import injected
+from motion_module.module import MotionModule
 
 from .diffusion import add_noise, alphas_cumprod, half_precision, v_loss
 from .image import draw_timesteps, save_average

@@ -17,7 +17,8 @@ from einops import rearrange, repeat
 from torch import nn
 
 from demo_model import world
-from motion_module import MotionModule, injected
+from motion_module.injection import injected
+from motion_module.module import MotionModule
 
 from .diffusion import alphas_cumprod, v_loss
 from .image import draw_timesteps, save_average

@@ -33,6 +33,9 @@ VALUES: dict[str, Any] = {
     "freeinit_dt": 0.125, "freeinit_iters": 2, "request_id": "job-7", "context_scheduler": "looped uniform",
     "context_fuse": "flat", "prompt_blend": "linear", "prompt_easing": "hold", "freenoise": False,
     "freeinit_fast": True, "video_start": "1.5s", "video_end": "20", "video_stride": 2, "audio": False,
+    "motion_scale": "0: 1, 4: 0.5", "motion_effect": 0.75, "effect_schedule": "0: 1, 50%: 0.5",
+    "motion_blocks": "down 0: 0.5", "modules": "second.safetensors", "view_length": 3, "view_overlap": 1,
+    "noise_type": "constant", "noise_weight": 0.5, "noise_offset": 3, "cfg_schedule": "0: 7, 50%: 4",
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""
 

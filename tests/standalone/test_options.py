@@ -51,7 +51,7 @@ OTHERS = {
     "preview_every": ["1"], "quiet": None, "verbose": None,
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
-FILES = ("video_source", "video_path", "mask_path", "last_frame")
+FILES = ("video_source", "video_path", "mask_path", "last_frame", "modules")
 """Options that name files, which have runs of their own."""
 HOSTS_OWN = {
     "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram",
@@ -128,7 +128,10 @@ def test_options_of_the_animation_arrive(models, tmp_path):
     assert found.parameters == replace(expected, model=found.parameters.model)
 
 
-def test_options_that_name_files_are_followed(models, tmp_path, capsys):
+def test_options_that_name_files_are_followed(models, module_file, tmp_path, capsys):
+    first, second = (tmp_path / f"{name}.safetensors" for name in ("first", "second"))
+    for module in (first, second):
+        module.write_bytes(module_file.read_bytes())
     frames = tmp_path / "frames"
     frames.mkdir()
     for index in range(3):
@@ -139,6 +142,7 @@ def test_options_that_name_files_are_followed(models, tmp_path, capsys):
         ["--video-path", str(frames), "--mask", picture],
         ["--video-source", str(written[0].path), "--mask-path", str(frames), "--denoising-strength", "1"],
         ["--init-image", picture, "--last-frame", str(frames / "2.png"), "--video-length", "3"],
+        ["--model", str(first), "--modules", "second.safetensors", "--video-length", "3"],
     )
     for start in starts:
         assert main(["a", *models, *small, *start, "--output", str(tmp_path / "output")]) == 0
@@ -172,7 +176,7 @@ def test_other_options_are_followed(name, checkpoint, module_file, lora, models,
 EVALUATIONS = (
     ["--clips", "1", "--without", "1", "--verbose"], ["--suite", "windows", "--seeds", "1"],
     ["--suite", "loops", "--seeds", "1"], ["--suite", "freeinit", "--seeds", "1"],
-    ["--suite", "travel", "--seeds", "1"],
+    ["--suite", "travel", "--seeds", "1"], ["--suite", "video", "--seeds", "1"],
 )  # fmt: skip
 
 

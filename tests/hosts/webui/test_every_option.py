@@ -7,7 +7,9 @@ from PIL import Image
 
 from animatediff_webui.core.infotext import public
 from animatediff_webui.core.parameters import FIELDS, parse_parameters
+from motion_module import MotionModuleSpec
 from tests.core.arguments import VALUES
+from tests.hosts.webui.conftest import UNET, write_module
 from tests.infotexts import find_animation
 
 NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path")
@@ -22,6 +24,9 @@ def test_every_parameter_arrives_at_the_infotext(webui):
     values = {name: value for name, value in VALUES.items() if name not in NOT_FROM_NOTHING}
     assert values.keys() | set(NOT_FROM_NOTHING) == {field.name for field in FIELDS}
     picture = Image.new("RGB", (64, 64), "red")
+    second = webui.folder / "models" / "AnimateDiff" / VALUES["modules"]
+    second.parent.mkdir()
+    write_module(second, MotionModuleSpec(widths=UNET.widths))
     p = webui.run(values, is_img2img=True, init_images=[picture], steps=3)
     found = find_animation(p.processed.infotexts[0])
     assert found is not None

@@ -215,7 +215,7 @@ def test_motion_module_computes_in_the_unets_dtype(fork):
     else:
         real.manual_cast_dtype, real.get_dtype = torch.bfloat16, lambda: torch.float8_e4m3fn
     fork.run({})
-    module = fork.extension.modules.loaded
+    module = fork.extension.modules.loaded("mm.safetensors")
     assert {each.dtype for each in module.parameters()} == {torch.bfloat16}
 
 

@@ -46,11 +46,12 @@ def _reported(run: Command, *, verbose: bool) -> int:
         try:
             return run(interruption)
         except KeyboardInterrupt:
-            print("Stopped; nothing was written.", file=sys.stderr)
-            return interruption.exit_status
+            return _stopped(interruption)
         except Exception as error:  # the last place to put it into words
             if verbose:
                 traceback.print_exc()
+            if interruption.is_raised:
+                return _stopped(interruption)
             if _is_users(error):
                 print(f"error: {error}", file=sys.stderr)
                 return USER_ERROR
@@ -58,6 +59,11 @@ def _reported(run: Command, *, verbose: bool) -> int:
             said = f"{type(error).__name__}: {error}"
             print(f"error: this should not happen ({said}).{hint}", file=sys.stderr)
             return OUR_ERROR
+
+
+def _stopped(interruption: Interruption) -> int:
+    print("Stopped; nothing was written.", file=sys.stderr)
+    return interruption.exit_status
 
 
 def _is_users(error: Exception) -> bool:

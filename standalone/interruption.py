@@ -28,6 +28,8 @@ class Interruption:
     session: Session | None = None
     unit: str = "window"
     is_asked: bool = False
+    is_raised: bool = False
+    """Whether KeyboardInterrupt was raised; a library that it hits may turn it into an error of its own."""
 
     @property
     def exit_status(self) -> int:
@@ -42,6 +44,7 @@ class Interruption:
         """What the system calls."""
         self.number = number
         if self.session is None or self.is_asked:
+            self.is_raised = True
             raise KeyboardInterrupt
         self.is_asked = True
         self.session.stop()

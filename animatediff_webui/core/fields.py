@@ -15,7 +15,7 @@ from .blocks import parse_blocks
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
 from .modules import is_module_name, parse_modules
-from .moments import parse_moment
+from .moments import MAX_FRAME_NUMBER, parse_moment
 from .multival import Multival, parse_multival
 from .received import decode_base64
 from .schedules import Schedule, parse_schedule
@@ -250,8 +250,8 @@ def _read_path(field: Field, raw: object) -> str:
 def _read_moment(field: Field, raw: object) -> int | str:
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        raw = str(raw)
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < MAX_FRAME_NUMBER:
+        return raw
     moment = parse_moment(raw) if isinstance(raw, str) else None
     if moment is None:
         raise field.refuse(raw)

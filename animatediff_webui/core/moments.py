@@ -12,6 +12,8 @@ from .errors import ParameterError
 Moment: TypeAlias = "int | str"
 """A frame, counted from 0, or seconds as a text that ends in s."""
 
+MAX_FRAME_NUMBER = 10**15
+"""Of no clip; numbers of any length would take time to read."""
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s*s")
 _FRAME = re.compile(r"\d{1,15}")
 

@@ -74,6 +74,7 @@ def nested(depth: int) -> list[Any]:
     "raw",
     [
         {"fps": 10**5000},
+        {"video_end": 10**5000},
         {"closed_loop": 10**5000},
         {"format": [10**5000]},
         {"model": nested(100_000)},
@@ -87,7 +88,7 @@ def nested(depth: int) -> list[Any]:
         {"x" * 10**6: 1},
         {"video_path": "\ud800\0"},
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_refusals_do_not_fail_themselves_and_can_be_sent(raw: dict[str, Any]):
     with pytest.raises(ParameterError) as refused:

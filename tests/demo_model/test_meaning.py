@@ -43,8 +43,12 @@ def majority(values) -> bool:
 
 @pytest.fixture(scope="module")
 def found(model):
-    """The judgements of each prompt's clips, made once."""
-    return functools.cache(lambda prompt: tuple(judged(model.generate(prompt, seed=seed)) for seed in SEEDS))
+    """The judgements of each prompt's clips, made once, in as many steps as the evaluation takes."""
+
+    def judge_all(prompt):
+        return tuple(judged(model.generate(prompt, seed=seed, steps=10)) for seed in SEEDS)
+
+    return functools.cache(judge_all)
 
 
 def prompt_of(color: str, shape: str, background: str, direction: str) -> str:

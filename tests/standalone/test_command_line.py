@@ -12,6 +12,8 @@ import pytest
 
 from animatediff_webui.core.parameters import FIELDS
 from animatediff_webui.media import read_frames, read_infotext
+from motion_module.errors import MotionModuleError
+from standalone import animator
 from standalone.command_line import main
 from standalone.options import build_parser
 
@@ -109,6 +111,21 @@ def test_plan_writes_a_table_and_a_picture_without_sampling(models, tmp_path, ca
     assert "20" in table
     assert (tmp_path / "plan.png").stat().st_size > 1000
     assert not list(tmp_path.rglob("*.gif"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_interruption_that_a_library_takes_for_damage_is_said_as_what_it_is(models, monkeypatch, capsys):
+    def load(*_arguments: object, **_options: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise MotionModuleError("mm.safetensors is damaged") from None
+
+    monkeypatch.setattr(animator, "Animator", load)
+    assert main(["a circle", *models]) == 130
+    said = capsys.readouterr().err
+    assert "Stopped" in said
+    assert "damaged" not in said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")

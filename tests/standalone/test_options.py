@@ -201,10 +201,8 @@ class QuickAnimator:
 @pytest.mark.parametrize("words", EVALUATIONS, ids=" ".join)
 def test_evaluations_print_figures_and_save_sheets(words, animator, tmp_path, monkeypatch, capsys):
     from demo_model import loading
-    from demo_model.evaluation import suites
 
-    for module in (loading, suites):
-        monkeypatch.setattr(module, "load_animator", lambda **_: QuickAnimator(animator))
+    monkeypatch.setattr(loading, "load_animator", lambda **_: QuickAnimator(animator))
     assert main(["evaluate", *words, "--output", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 5
     assert list(tmp_path.glob("*.png"))

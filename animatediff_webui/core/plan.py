@@ -202,16 +202,12 @@ def build_plan(
     source_fps = None if rate is None else rate * times
     fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
     _check_formats(parameters, fps)
-    loop = layout.loop
-    easing = parameters.travel.easing
     generated_fps = fps / times
     tracks = [
-        parse_prompt_travel(
-            text, video_frames, generated_fps, layout.prompts_loop, easing=easing
-        ).extended(num_frames)
+        _read_track(text, parameters, layout, video_frames, generated_fps)
         for text in (prompt, negative_prompt)
     ]
-    ping_pong = PING_PONG if loop.returns_in_one_window and layout.is_single else ()
+    ping_pong = PING_PONG if layout.loop.returns_in_one_window and layout.is_single else ()
     played_frames = ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
     is_in_time = _is_same_rate(fps, source_fps) and len(played_frames) == video_frames
     return Plan(
@@ -225,8 +221,17 @@ def build_plan(
         played_frames=played_frames,
         keeps_sound=is_in_time and _wants_sound(parameters, sources),
         notes=(*notes, *_sound_notes(parameters, sources, is_in_time)),
-        motion=_plan_motion(parameters, num_frames, fps),
+        motion=_plan_motion(parameters, num_frames, generated_fps),
     )
+
+
+def _read_track(
+    text: str, parameters: Parameters, layout: ContextLayout, video_frames: int, fps: Fraction
+) -> PromptTrack:
+    """A prompt over all frames that are generated, `fps` of them in a second of the video."""
+    easing = parameters.travel.easing
+    track = parse_prompt_travel(text, video_frames, fps, layout.prompts_loop, easing=easing)
+    return track.extended(layout.num_frames)
 
 
 def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4) -> str:

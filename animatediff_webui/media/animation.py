@@ -98,23 +98,40 @@ def write_animation(
         animation = Animation(
             store.selected(range(len(store))), rate, loop_count, clean_infotext(infotext), sound
         )
-        shown, problem = _with_frames_between(animation, playback, between)
-        interruption = interruption or (None if isinstance(problem, Exception) else problem)
-        results: list[WrittenFile] = []
-        for output in outputs if store else ():
-            if output.has_between and isinstance(problem, Exception):
-                written, pressed = _failed(output, problem), None
-            else:
-                whole = shown if output.has_between else animation
-                written, pressed = _written_despite_ctrl_c(whole, output, chosen, interruption)
-            interruption = interruption or pressed
-            results.append(written)
-            report(written)
+        clips = (animation, *_with_frames_between(animation, playback, between))
+        to_write = outputs if store else ()
+        results, interruption = _write_all(to_write, clips, chosen, interruption, report)
     if interruption is not None:
         raise interruption
     if not results:
         raise MediaError("The clip has no frames: there is nothing to write.")
     return results
+
+
+def _write_all(
+    outputs: Sequence[_Output],
+    animations: tuple[Animation, Animation, BaseException | None],
+    options: WriterOptions,
+    interruption: BaseException | None,
+    report: Callable[[WrittenFile], None],
+) -> tuple[list[WrittenFile], BaseException | None]:
+    """The results, and what interrupted, before or meanwhile.
+
+    `animations` are the clip as it came, the one with frames in between, and what ended the making of these.
+    """
+    animation, shown, problem = animations
+    interruption = interruption or (None if isinstance(problem, Exception) else problem)
+    results: list[WrittenFile] = []
+    for output in outputs:
+        if output.has_between and isinstance(problem, Exception):
+            written, pressed = _failed(output, problem), None
+        else:
+            whole = shown if output.has_between else animation
+            written, pressed = _written_despite_ctrl_c(whole, output, options, interruption)
+        interruption = interruption or pressed
+        results.append(written)
+        report(written)
+    return results, interruption
 
 
 def _with_frames_between(

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-if TYPE_CHECKING:
-    from .judge import FrameJudgement
+
+class Seen(Protocol):
+    """An object in a frame: its mask (h, w), and its centre in pixels, None where there is no object."""
+
+    @property
+    def mask(self) -> np.ndarray: ...
+    @property
+    def center(self) -> tuple[float, float] | None: ...
 
 
 def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
@@ -19,7 +25,7 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float:
     return float((first & second).sum() / max(1, (first | second).sum()))
 
 
-def neighbour_overlap(seen: Sequence[FrameJudgement]) -> float:
+def neighbour_overlap(seen: Sequence[Seen]) -> float:
     """The mean overlap of neighbouring frames' outlines once they are moved onto each other's centre.
 
     A frame without an object overlaps with nothing; a frame alone is like itself.
@@ -29,7 +35,7 @@ def neighbour_overlap(seen: Sequence[FrameJudgement]) -> float:
     return float(np.mean([_centred_overlap(first, second) for first, second in pairwise(seen)]))
 
 
-def _centred_overlap(first: FrameJudgement, second: FrameJudgement) -> float:
+def _centred_overlap(first: Seen, second: Seen) -> float:
     if first.center is None or second.center is None:
         return 0.0
     height, width = second.mask.shape

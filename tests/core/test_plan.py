@@ -113,6 +113,7 @@ def test_plan_with_frames_in_between_keeps_length_and_sound_of_the_source():
     assert (made.fps, made.num_shown, made.duration, made.keeps_sound) == (100, 120, 1.2, True)
     assert plan(asked).fps == 8
     assert plan(asked, prompt="0: a\n1s: b").prompt_track.keyframes[1].frame == 2
+    assert plan({**asked, "motion_effect": "0: 1 hold, 1s: 0"}).motion.effect.values[:3] == (1, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,33 @@ def test_generate_leaves_the_unet_as_it_was_after_success_failure_and_stop(anima
     assert (fingerprint(animator.pipeline.unet), fingerprint(animator.module)) == before
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"freeinit_enable": True},
+        {"closed_loop": "Seamless", "video_length": 6, "batch_size": 4},
+        {"sampler_name": "PLMS"},
+        {"sampler_name": "DPM2 a"},
+        {"width": 72, "height": 80},
+        {"cfg_scale": 1.0},
+        {"clip_skip": 2},
+        {"motion_effect": "0: 1, 100%: 0"},
+    ],
+    ids=str,
+)
+def test_generate_leaves_everything_as_it_was_whatever_is_set(settings, animator):
+    def state():
+        pipeline = animator.pipeline
+        models = (pipeline.unet, pipeline.vae, pipeline.text_encoder, animator.module)
+        return [fingerprint(model) for model in models], dict(pipeline.scheduler.config)
+
+    plain = animator.generate("a circle", seed=1, steps=1)
+    before = state()
+    animator.generate("a circle", seed=1, **{"steps": 2, **settings})
+    assert state() == before
+    assert torch.equal(animator.generate("a circle", seed=1, steps=1).latents, plain.latents)
+
+
 def _raise(_session, _estimate):
     raise RuntimeError("boom")
 

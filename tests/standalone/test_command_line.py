@@ -122,7 +122,11 @@ def test_interruption_that_a_library_takes_for_damage_is_said_as_what_it_is(mode
             raise MotionModuleError("mm.safetensors is damaged") from None
 
     monkeypatch.setattr(animator, "Animator", load)
-    assert main(["a circle", *models]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["a circle", *models]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     said = capsys.readouterr().err
     assert "Stopped" in said
     assert "damaged" not in said
@@ -130,7 +134,9 @@ def test_interruption_that_a_library_takes_for_damage_is_said_as_what_it_is(mode
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
 def test_generate_interrupted_saves_the_clip_so_far_and_says_so(models, tmp_path):
-    command = [sys.executable, "-c", f"{START} sys.exit(main(sys.argv[1:]))", "a circle", *models]
+    # Where the tests run in the background, Ctrl-C is ignored.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    command = [sys.executable, "-c", f"{heard} {START} sys.exit(main(sys.argv[1:]))", "a circle", *models]
     short = ["--steps", "1000", "--video-length", "4", "--batch-size", "4", "--output", str(tmp_path)]
     process = subprocess.Popen([*command, *short], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None

@@ -191,10 +191,10 @@ class QuickAnimator:
     """Another animator in a hurry."""
 
     def __init__(self, animator):
-        self.animator = animator
+        self.animator, self.options = animator, animator.options
 
     def generate(self, prompt, **settings):
-        return self.animator.generate(prompt, **{**settings, "steps": 1})
+        return self.animator.generate(prompt, **{**settings, "steps": 2})
 
 
 @pytest.mark.slow

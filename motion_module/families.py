@@ -97,7 +97,12 @@ FAMILIES = (
         advice=LONG_MOTION_SCALE,
     ),
     LONG_ANIMATEDIFF,
-    Family("PIA", BaseModel.SD15, conv_in_channels=PIA_CHANNELS),
+    Family(
+        "PIA",
+        BaseModel.SD15,
+        conv_in_channels=PIA_CHANNELS,
+        advice="a picture to animate: the motion picture, or img2img's",
+    ),
     Family(
         "AnimateLCM",
         BaseModel.SD15,

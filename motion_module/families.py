@@ -40,7 +40,7 @@ class Family:
     conv_in_channels: int | None = None
     file_name: str = ""
     computed_positions: int = 32
-    trained_frames: int = 16
+    context_length: int = 16
     video_group_norm: bool = False
     beta_schedule: BetaSchedule = BetaSchedule.LINEAR
     advice: str = ""
@@ -65,7 +65,7 @@ HOTSHOT_XL = Family(
     BaseModel.SDXL,
     HOTSHOT,
     stores_positions=True,
-    trained_frames=8,
+    context_length=8,
     video_group_norm=True,
     beta_schedule=BetaSchedule.SCALED_LINEAR,
     advice="8 frames at once, pictures of about 512 x 512",
@@ -76,7 +76,7 @@ LONG_ANIMATEDIFF = Family(
     BaseModel.SD15,
     OFFICIAL,
     num_positions=64,
-    trained_frames=64,
+    context_length=64,
     advice=f"16 to 64 frames at once, {LONG_MOTION_SCALE}",
 )
 FAMILIES = (
@@ -93,7 +93,7 @@ FAMILIES = (
         num_positions=None,
         stores_positions=True,
         file_name=r"lt_long_mm_32_frames.*",  # its table of positions is as long as its sister's
-        trained_frames=32,
+        context_length=32,
         advice=LONG_MOTION_SCALE,
     ),
     LONG_ANIMATEDIFF,

@@ -122,7 +122,7 @@ class Session:
             write_animation(
                 _until_stopped(frames, plan.num_frames, lambda: self.stops > stops),
                 stem,
-                [each.name for each in formats],
+                [format.name for format in formats],
                 fps=plan.fps,
                 playback=Playback(plan.played_frames, beyond, self._between()),
                 loop_count=output.loop_number,

@@ -96,28 +96,27 @@ class Ensemble:
     @property
     def takes_picture(self) -> bool:
         """Whether one of the modules animates a picture."""
-        return any(each.module.spec.takes_picture for each in self.modules)
+        return any(active.module.spec.takes_picture for active in self.modules)
 
     def check_picture(self, *, is_there: bool) -> None:
         """ParameterError where a module animates a picture, and there is none."""
-        for each in self.modules:
-            if each.module.spec.takes_picture and not is_there:
+        for module in (active.module for active in self.modules):
+            if module.spec.takes_picture and not is_there:
                 raise ParameterError(
-                    f"{each.module.name} ({each.module.spec.family}) animates a picture, but there is none: "
-                    "give a motion_picture, or start from one."
+                    f"{module.name} ({module.spec.family}) animates a picture, but there is none: give a "
+                    "motion_picture, or start from one."
                 )
 
     def showing(self, latents: torch.Tensor) -> Ensemble:
         """These modules, with the picture of these latents, `1 c h w`, shown to those that animate one."""
         affinity = FrameValues(torch.tensor(self.plan.affinity)[:, None, None])
         picture = Picture(latents, affinity)
-        shown_to = (
-            replace(each, control=replace(each.control, picture=picture))
-            if each.module.spec.takes_picture
-            else each
-            for each in self.modules
-        )
-        return replace(self, modules=tuple(shown_to))
+        modules: list[ActiveModule] = []
+        for active in self.modules:
+            takes_picture = active.module.spec.takes_picture
+            control = replace(active.control, picture=picture) if takes_picture else active.control
+            modules.append(replace(active, control=control))
+        return replace(self, modules=tuple(modules))
 
     @contextmanager
     def injected(self, unet: nn.Module, loras: Loras) -> Generator[None, None, None]:
@@ -202,10 +201,10 @@ def site_strengths(weights: BlockWeights, module: MotionModule, name: str) -> Ma
     if not weights.weights:
         return None
     sites = [site for site, _ in module.spec.sites()]
-    known = set(_block_names(sites))
+    names = set(_block_names(sites))
     for block, _ in weights.weights:
-        if block not in known:
-            levels = ", ".join(sorted(each for each in known if "." not in each))
+        if block not in names:
+            levels = ", ".join(sorted(name for name in names if "." not in name))
             raise ParameterError(f"{name} names {block}, but {module.name} has {levels}: name one of those.")
     return {site: weights.of(_SIDES[site.block], site.level, site.layer) for site in sites}
 

@@ -63,7 +63,8 @@ class FrameValues:
 
     def rows(self, hidden: Tensor) -> Tensor:
         """Those of a clip's frames for the rows of `(b f) c h w`."""
-        frames = self.over(*hidden.shape[2:], hidden)[:, None]
+        height, width = hidden.shape[2:]
+        frames = self.over(height, width, hidden)[:, None]
         return frames if len(frames) == 1 else frames.repeat(len(hidden) // len(frames), 1, 1, 1)
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import torch
 from einops import repeat
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from motion_module.autocast import without_autocast
 from motion_module.control import Picture
 from motion_module.errors import MotionModuleError
-from motion_module.layers import Conv2d
+from motion_module.layers import Projection
 from motion_module.runtime import Runtime
 
 
-class PictureInput(Conv2d):
+class PictureInput(Projection):
     """Takes noisy latents, how alike each frame is to the picture, and the picture: `(b f) 4+1+4 h w`."""
 
+    weight: nn.Parameter
+    bias: nn.Parameter
+
     def __init__(self, in_channels: int, out_channels: int, runtime: Runtime) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3)
+        super().__init__(weight=(out_channels, in_channels, 3, 3), bias=(out_channels,))
+        self.fan_in = in_channels * 3**2
         self.in_channels, self.runtime = in_channels, runtime
 
     def forward(self, hidden: Tensor, unseen: Tensor) -> Tensor:
@@ -32,7 +36,8 @@ class PictureInput(Conv2d):
         if self.weight.device != hidden.device:
             self.to(hidden.device)
         with without_autocast(hidden.device):
-            seen = super().forward(self._with_picture(hidden).to(self.weight.dtype)).to(hidden.dtype)
+            shown = self._with_picture(hidden).to(self.weight.dtype)
+            seen = F.conv2d(shown, self.weight, self.bias, padding=1).to(hidden.dtype)
         if control.effect is None:
             return seen
         return unseen + control.effect.rows(unseen) * (seen - unseen)

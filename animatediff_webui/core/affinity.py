@@ -64,7 +64,7 @@ def parse_affinity(raw: object, name: str) -> Affinity:
     if isinstance(raw, Affinity):
         return raw
     if isinstance(raw, (list, tuple)):
-        return _listed(cast("Sequence[object]", raw), raw, name)
+        return _listed(cast("Sequence[object]", raw), name)
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < len(_NUMBERED):
         return Affinity(_NUMBERED[raw])
     if not isinstance(raw, str):
@@ -77,15 +77,15 @@ def parse_affinity(raw: object, name: str) -> Affinity:
     parts = [part.strip() for part in text.strip("[]").split(",")]
     if not all(re.fullmatch(NUMBER, part) for part in parts):
         raise _refused(raw, name)
-    return _listed([float(part) for part in parts], raw, name)
+    return _listed([float(part) for part in parts], name)
 
 
-def _listed(values: Sequence[object], raw: object, name: str) -> Affinity:
+def _listed(values: Sequence[object], name: str) -> Affinity:
     if not 0 < len(values) <= MOST:
-        raise _refused(raw, name)
+        raise _refused(values, name)
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise _refused(raw, name)
+            raise _refused(values, name)
     return Affinity(listed=tuple(map(float, cast("Sequence[float]", values))))
 
 

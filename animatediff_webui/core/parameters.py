@@ -54,7 +54,7 @@ __all__ = [
     "to_api",
 ]
 
-InterpolationMethod: TypeAlias = Literal["Off", "FILM", "Motion-compensated"]
+InterpolationMethod: TypeAlias = Literal["Off", "Motion-compensated", "RIFE", "FILM"]
 
 MAX_FRAMES = 100_000
 """Of a clip: more than an hour of video, and few enough to plan in a second."""
@@ -194,10 +194,10 @@ class Parameters:
 
 def _get(parameters: Parameters, attribute: str) -> Value:
     """The value at a dotted path. (Any: the path is data.)"""
-    found: Any = parameters
+    value: Any = parameters
     for name in attribute.split("."):
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
 _DEFAULTS = Parameters()
@@ -268,6 +268,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "interp", "interpolation.method", "Frame interpolation", Kind.CHOICE, "Output",
         "Puts frames in between after generating.",
+        details="RIFE and FILM are networks, to be installed and downloaded.",
         choices=get_args(InterpolationMethod),
     ),
     _row(

@@ -17,6 +17,7 @@ from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
 from animatediff_webui.core.sources import SourceInfo
+from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.sources import ClipSource, opened_source
 from animatediff_webui.motion_control import Ensemble, read_ensemble
@@ -205,11 +206,12 @@ class Animator:
                 sources=source.infos,
             )
         check_start(chosen, plan, source)
+        check_method(parameters.interpolation.method, self.options.interpolation)
         return Asked(chosen, plan, source)
 
     def _modules(self, parameters: Parameters) -> list[MotionModule]:
         """The motion module and the further ones that are asked for; none where none was wanted."""
-        further = [each.model for each in parameters.motion.modules.modules]
+        further = [module.model for module in parameters.motion.modules.modules]
         if self.module is None:
             if further:
                 raise ParameterError(
@@ -274,6 +276,7 @@ class Animator:
         return Session(
             asked.plan, sampled_steps(image, source), image.drawn_seed, sampler.calls_per_step,
             sampler.extra_calls, on_window=on_window, sound=source.sound,
+            interpolation=self.options.interpolation,
         )  # fmt: skip
 
     def _preview(self, listeners: Listeners) -> Preview | None:

@@ -14,10 +14,6 @@ class ParameterError(UserError):
     """A parameter has an unknown name, a wrong type or a value that is not allowed."""
 
 
-class UnsupportedError(ParameterError):
-    """A valid parameter asks for something this host cannot do yet."""
-
-
 class PromptTravelError(UserError):
     """A prompt schedule is malformed; the message names the line."""
 

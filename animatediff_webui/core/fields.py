@@ -15,8 +15,8 @@ from .blocks import parse_blocks
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
 from .modules import is_module_name, parse_modules
-from .moments import MAX_FRAME_NUMBER, parse_moment
 from .multival import Multival, parse_multival
+from .positions import MAX_FRAME_NUMBER, read_moment
 from .received import decode_base64
 from .schedules import Schedule, parse_schedule
 from .written import Written
@@ -252,7 +252,7 @@ def _read_moment(field: Field, raw: object) -> int | str:
         raw = int(raw)
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < MAX_FRAME_NUMBER:
         return raw
-    moment = parse_moment(raw) if isinstance(raw, str) else None
+    moment = read_moment(raw) if isinstance(raw, str) else None
     if moment is None:
         raise field.refuse(raw)
     return moment

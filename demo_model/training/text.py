@@ -89,8 +89,8 @@ def find_known_tokens(tokenizer: CLIPTokenizer) -> torch.Tensor:
     return torch.tensor(sorted(set(tokenizer(words).input_ids) | {tokenizer(",").input_ids[1]}))
 
 
-class Reader(nn.Module):
-    """Linear readouts of what was said, from the positions after a caption."""
+class CaptionProbe(nn.Module):
+    """Linear probes for what was said, from the positions after a caption."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,15 +114,15 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
     with torch.no_grad():
         table.zero_()
         table[known] = torch.randn(len(known), WIDTH) * 0.5
-    reader = Reader()
-    optimizer = torch.optim.AdamW([*model.parameters(), *reader.parameters()], 2e-3, weight_decay=0.0)
+    probe = CaptionProbe()
+    optimizer = torch.optim.AdamW([*model.parameters(), *probe.parameters()], 2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     journal = Journal("text", every=100)
     for _ in range(steps):
         drawn = [world.draw_scene(rng, background=0.85) for _ in range(batch)]
         ids = tokenize(tokenizer, [world.write_caption(scene, rng) for scene in drawn])
         labels = torch.tensor([describe(scene) for scene in drawn])
-        losses = reader.losses(model(ids).last_hidden_state, ids == tokenizer.eos_token_id, labels)
+        losses = probe.losses(model(ids).last_hidden_state, ids == tokenizer.eos_token_id, labels)
         torch.stack(losses).sum().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -222,11 +222,11 @@ class Over:
         them: what inpainting is with a model that was not trained for it."""
         if self.masks is None:
             return {}
-        kept = self.latents
+        original = self.latents
         if index + 1 < num_timesteps:
             following = self.scheduler.timesteps[len(self.scheduler.timesteps) - num_timesteps + index + 1]
-            kept = self.scheduler.add_noise(kept, self.noise, following[None])
-        return {"latents": kept * (1 - self.masks) + tensors["latents"] * self.masks}
+            original = self.scheduler.add_noise(original, self.noise, following[None])
+        return {"latents": original * (1 - self.masks) + tensors["latents"] * self.masks}
 
 
 def windowed_pipeline(

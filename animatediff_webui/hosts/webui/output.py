@@ -28,7 +28,7 @@ _INFOTEXT_IN_PICTURES = "parameters"
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class SampledClip:
     """One generated clip: `frames` are all that were generated, some maybe not in the video."""
 
     frames: tuple[Image.Image, ...]
@@ -55,7 +55,7 @@ def read_infotext(picture: Image.Image) -> str:
     return str(picture.info.get(_INFOTEXT_IN_PICTURES, ""))
 
 
-def write_clip(clip: Clip, folder: Path, settings: Settings, say: Callable[[str], None]) -> None:
+def write_clip(clip: SampledClip, folder: Path, settings: Settings, say: Callable[[str], None]) -> None:
     """Write a clip in the formats asked for, and say what went wrong."""
     infotext = clip.infotext if shared.opts.enable_pnginfo else ""
     errors: list[str] = []

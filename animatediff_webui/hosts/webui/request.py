@@ -17,7 +17,7 @@ from PIL import Image
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
-from animatediff_webui.core.parameters import Parameters, refuse_unsupported
+from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan, build_plan, joint_limits
 from animatediff_webui.media.interpolation import check_method
 from animatediff_webui.media.masks import read_mask
@@ -33,7 +33,6 @@ from .patches import replaced, replaced_item, wrapped
 from .readable import readable_path
 from .settings import Settings
 from .source import RequestSource, read_pictures
-from .unsupported import NOT_HERE
 
 if TYPE_CHECKING:
     from animatediff_webui.media.sources import ClipSource
@@ -88,7 +87,6 @@ def prepare(
 ) -> Prepared:
     """Choose the motion modules, and refuse what cannot be done; `clip` is the source that the parameters
     name. Raises the user's errors."""
-    refuse_unsupported(parameters, "the WebUI", NOT_HERE)
     check_method(parameters.interpolation.method)
     # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
     dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from einops import rearrange, repeat
 from torch import Tensor
 
 from ..pipelines import Config
 from .residuals import Residuals, UNetCall, without_negative
-from .settings import Strength
+
+if TYPE_CHECKING:
+    from .settings import Strength
 
 
 class ControlNetwork(Protocol):

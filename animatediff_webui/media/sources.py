@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from animatediff_webui.core.frame_rate import exact_fps
-from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.received import decode_base64, is_received_file
 from animatediff_webui.core.sources import SourceInfo
 
 from .readers import FrameSource, read_frames
 from .readers.local import local_path
 from .sound import Sound
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.parameters import Parameters
 
 FRAMES_FOLDER, MASKS_FOLDER = "image", "mask"
 

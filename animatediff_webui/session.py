@@ -119,7 +119,7 @@ class Session:
             write_animation(
                 self._until_stopped(frames),
                 stem,
-                [each.name for each in formats],
+                [format.name for format in formats],
                 fps=plan.fps,
                 playback=Playback(plan.played_frames, beyond, self._between()),
                 loop_count=output.loop_number,

@@ -69,10 +69,10 @@ class MotionModule(nn.Module):
                 f"{self.name or self.spec.family} animates 1 to {self.spec.max_context_length} frames at "
                 f"once, not {control.frames_at_once(num_frames)}: lower the context batch size."
             )
-        chosen = tuple(range(num_frames)) if indices is None else tuple(indices)
-        if len(chosen) != num_frames:
+        rows = tuple(range(num_frames)) if indices is None else tuple(indices)
+        if len(rows) != num_frames:
             raise MotionModuleError(
-                f"{len(chosen)} frame indices were given for {num_frames} frames: give one for each."
+                f"{len(rows)} frame indices were given for {num_frames} frames: give one for each."
             )
-        with self.runtime.frames(num_frames, chosen, control):
+        with self.runtime.frames(num_frames, rows, control):
             yield

@@ -36,10 +36,10 @@ class Animator(animator.Animator):
         verbose: bool = False,
         **keywords: Unpack[ModelKeywords],
     ) -> None:
-        said = {name: value for name, value in keywords.items() if value is not None}
-        is_embedded = options is None and "checkpoint" not in said
+        given = {name: value for name, value in keywords.items() if value is not None}
+        is_embedded = options is None and "checkpoint" not in given
         super().__init__(
-            read_model_options(model_options() if is_embedded else options, said),
+            read_model_options(model_options() if is_embedded else options, given),
             loras=loras,
             lora_folders=lora_folders,
             network_folder=files.FOLDER if is_embedded else None,

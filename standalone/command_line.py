@@ -57,8 +57,8 @@ def _reported(run: Command, *, verbose: bool) -> int:
                 print(f"error: {error}", file=sys.stderr)
                 return USER_ERROR
             hint = "" if verbose else " Run it again with --verbose to see where."
-            said = f"{type(error).__name__}: {error}"
-            print(f"error: this should not happen ({said}).{hint}", file=sys.stderr)
+            sentence = f"{type(error).__name__}: {error}"
+            print(f"error: this should not happen ({sentence}).{hint}", file=sys.stderr)
             return OUR_ERROR
 
 

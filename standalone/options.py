@@ -115,10 +115,10 @@ def read_prompt(text: str) -> str:
 
 def said_values(options: Namespace, fields: Iterable[Field]) -> dict[str, object]:
     """What was said of these fields, by name. Raises ParameterError."""
-    said = {field: getattr(options, field.name) for field in fields}
+    given = {field: getattr(options, field.name) for field in fields}
     return {
         field.name: _read_said(field, value) if isinstance(value, str) else value
-        for field, value in said.items()
+        for field, value in given.items()
         if value is not None
     }
 

@@ -183,7 +183,7 @@ def json_value(value: Value) -> Any:
 def _encoded(value: Any) -> Any:
     """Lists of tuples, and pictures as data URLs, however deep. (Any: JSON.)"""
     if isinstance(value, (list, tuple)):
-        return [_encoded(each) for each in cast("Sequence[Any]", value)]
+        return [_encoded(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, dict):
         return {key: _encoded(each) for key, each in cast("dict[str, Any]", value).items()}
     return encode_image(value) if isinstance(value, Image.Image) else value
@@ -201,8 +201,8 @@ def _number(text: str) -> int | float | str:
 def _listed_values(text: str) -> list[int | float | str]:
     """The values of `a, b`, `[1, 2]` or `('a', 'b')`."""
     values: list[int | float | str] = []
-    for part in text.strip("[]()").split(","):
-        value = part.strip(" '\"")
+    for item in text.strip("[]()").split(","):
+        value = item.strip(" '\"")
         if value:
             values.append(_number(value))
     return values

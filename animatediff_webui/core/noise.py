@@ -65,10 +65,10 @@ class NoiseMix:
 
         w a + (1 - w) b is normal noise again when it is divided by the root of w^2 + (1 - w)^2.
         """
-        chosen = own[list(self.order)]
+        drawn = own[list(self.order)]
         if self.weight == 1:
-            return chosen
-        mixed = self.weight * chosen + (1 - self.weight) * own
+            return drawn
+        mixed = self.weight * drawn + (1 - self.weight) * own
         mixed = mixed / math.hypot(self.weight, 1 - self.weight)
         for frame, source in enumerate(self.order):
             if frame == source:

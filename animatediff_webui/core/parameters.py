@@ -191,10 +191,10 @@ class Parameters:
 
 def _get(parameters: Parameters, attribute: str) -> Value:
     """The value at a dotted path. (Any: the path is data.)"""
-    found: Any = parameters
+    value: Any = parameters
     for name in attribute.split("."):
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
 _DEFAULTS = Parameters()

@@ -54,7 +54,7 @@ class JointLimits:
 
 def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
     """The limits of one module and more."""
-    return JointLimits(modules[0].context_length, min(each.max_context_length for each in modules))
+    return JointLimits(modules[0].context_length, min(module.max_context_length for module in modules))
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class MotionPlan:
     @property
     def values(self) -> tuple[FrameValues, ...]:
         """Those that change something."""
-        return tuple(each for each in (self.scale, self.effect, *self.further) if not each.is_one)
+        return tuple(multival for multival in (self.scale, self.effect, *self.further) if not multival.is_one)
 
     def views(self, num_frames: int) -> tuple[Window, ...]:
         """The views of a window of so many frames, none where they all see each other."""
@@ -262,7 +262,7 @@ def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> Moti
     return MotionPlan(
         motion.scale.over_frames(num_frames, fps, "motion_scale"),
         motion.effect.over_frames(num_frames, fps, "motion_effect"),
-        tuple(each.effect.over_frames(num_frames, fps, each.model) for each in motion.modules.modules),
+        tuple(module.effect.over_frames(num_frames, fps, module.model) for module in motion.modules.modules),
         _plan_view(parameters, num_frames),
     )
 
@@ -392,7 +392,7 @@ def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
 def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     """A line for what each value is, and one of its height over the clip, where it changes."""
     motion, cfg = plan.parameters.motion, plan.parameters.cfg_schedule
-    rows = [("Module", each.model) for each in motion.modules.modules]
+    rows = [("Module", module.model) for module in motion.modules.modules]
     texts = {"motion_blocks": motion.blocks, "effect_schedule": motion.effect_schedule, "cfg_schedule": cfg}
     for name, text in texts.items():
         if text is not None and str(text):
@@ -400,13 +400,13 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     if plan.motion.view is not None and plan.motion.views(plan.context_length):
         view = plan.motion.view
         rows.append(("Views", f"{view.context_length} frames, overlap {view.overlap}, inside each window"))
-    for each in plan.motion.values:
-        field = FIELD_BY_NAME.get(each.name)
-        row = (field.label, each.text) if field else ("Effect", f"{each.text} of {each.name}")
+    for value in plan.motion.values:
+        field = FIELD_BY_NAME.get(value.name)
+        row = (field.label, value.text) if field else ("Effect", f"{value.text} of {value.name}")
         rows.append(row)
-        low, high = min(each.values), max(each.values)
+        low, high = min(value.values), max(value.values)
         if low < high:
-            rows.append(("", f"{draw_values(each.values)}  {written(low)} to {written(high)}"))
+            rows.append(("", f"{draw_values(value.values)}  {written(low)} to {written(high)}"))
     return rows
 
 

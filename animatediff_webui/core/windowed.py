@@ -83,7 +83,7 @@ def gather_rows(value: T, layout: RowLayout, window: Window, num_rows: int) -> T
     """
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
-        return cast("T", {key: gather_rows(each, layout, window, num_rows) for key, each in items})
+        return cast("T", {key: gather_rows(item, layout, window, num_rows) for key, item in items})
     if isinstance(value, (list, tuple)):
         parts = cast("Sequence[object]", value)
         return cast("T", [gather_rows(each, layout, window, num_rows) for each in parts])

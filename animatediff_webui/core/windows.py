@@ -115,11 +115,11 @@ def build_spans(layout: ContextLayout, step: int) -> list[Span]:
 
 def halving_fraction(step: int) -> float:
     """The bit-reversed fraction of `step`: 0, 1/2, 1/4, 3/4, 1/8, ... (van der Corput's sequence)."""
-    fraction, place = 0.0, 0.5
+    fraction, bit = 0.0, 0.5
     while step:
-        fraction += place * (step & 1)
+        fraction += bit * (step & 1)
         step >>= 1
-        place /= 2
+        bit /= 2
     return fraction
 
 

@@ -164,15 +164,16 @@ def _written_despite_ctrl_c(
 
 def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Output]:
     """Not `with_suffix`: a stem may hold dots of its own."""
-    chosen = tuple(dict.fromkeys(format_named(name) for name in formats))
-    if not chosen:
+    named = tuple(dict.fromkeys(format_named(name) for name in formats))
+    if not named:
         raise MediaError("No format was given to write: name at least one, such as GIF or MP4.")
     outputs: list[_Output] = []
-    for each in chosen:
-        has_between = playback.between is not None and not each.holds_every_frame
-        indices = None if each.holds_every_frame or has_between else playback.played
-        outputs.append(_Output(each, stem.with_name(stem.name + each.suffix), indices, has_between))
-    if playback.beyond and PNG_FRAMES not in chosen:
+    for output_format in named:
+        has_between = playback.between is not None and not output_format.holds_every_frame
+        indices = None if output_format.holds_every_frame or has_between else playback.played
+        path = stem.with_name(stem.name + output_format.suffix)
+        outputs.append(_Output(output_format, path, indices, has_between))
+    if playback.beyond and PNG_FRAMES not in named:
         outputs.append(_Output(PNG_FRAMES, stem.with_name(f"{stem.name}-beyond"), playback.beyond))
     return outputs
 

@@ -117,5 +117,5 @@ def _running(
 
 def _reason(log: str, code: int) -> str:
     """The first thing ffmpeg called an error: the later ones are its consequences."""
-    found = re.search(r"^(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)$", log, re.MULTILINE)
-    return found[1].strip().rstrip(".") if found else f"exit code {code}"
+    match = re.search(r"^(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)$", log, re.MULTILINE)
+    return match[1].strip().rstrip(".") if match else f"exit code {code}"

@@ -106,9 +106,9 @@ def _main_places(
     """Where the frames are, and the masks in the same folder."""
     if folder is None:
         return (None if video is None else place(video, "video_source")), None
-    found = place(folder, "video_path")
-    frames, masks = found / FRAMES_FOLDER, found / MASKS_FOLDER
-    return (frames if frames.is_dir() else found), (masks if masks.is_dir() else None)
+    path = place(folder, "video_path")
+    frames, masks = path / FRAMES_FOLDER, path / MASKS_FOLDER
+    return (frames if frames.is_dir() else path), (masks if masks.is_dir() else None)
 
 
 def _read_both(
@@ -116,17 +116,17 @@ def _read_both(
 ) -> tuple[FrameSource | None, FrameSource | None]:
     """The chosen frames, and the masks of the same numbers."""
     source, rate = parameters.source, _rate(parameters)
-    chosen = None if frames is None else _read_part(frames, parameters, rate)
+    part = None if frames is None else _read_part(frames, parameters, rate)
     if masks is None:
-        return chosen, None
+        return part, None
     still = _still(masks)
     if still is not None:
-        return chosen, still
-    if chosen is None:
+        return part, still
+    if part is None:
         return None, _read_part(masks, parameters, rate)
-    start = chosen.indices.start
-    end = None if source.end is None else chosen.indices.stop
-    return chosen, read_frames(masks, start=start, end=end, stride=source.stride)
+    start = part.indices.start
+    end = None if source.end is None else part.indices.stop
+    return part, read_frames(masks, start=start, end=end, stride=source.stride)
 
 
 def _read_part(path: Path, parameters: Parameters, rate: Fraction | None) -> FrameSource:

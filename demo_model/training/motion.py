@@ -39,13 +39,13 @@ def at_positions(module: nn.Module, positions: np.ndarray) -> Iterator[None]:
     `module` has AnimateDiff's positional encodings or diffusers'.
     """
     buffers = [buffer for name, buffer in module.named_buffers() if name.endswith(ENCODINGS)]
-    kept = [buffer.clone() for buffer in buffers]
-    for buffer, whole in zip(buffers, kept, strict=True):
+    saved = [buffer.clone() for buffer in buffers]
+    for buffer, whole in zip(buffers, saved, strict=True):
         buffer[:, : len(positions)] = whole[:, torch.from_numpy(positions)]
     try:
         yield
     finally:
-        for buffer, whole in zip(buffers, kept, strict=True):
+        for buffer, whole in zip(buffers, saved, strict=True):
             buffer.copy_(whole)
 
 
@@ -148,7 +148,7 @@ class PositionProbe(nn.Module):
     def loss(self, centers: torch.Tensor) -> torch.Tensor:
         """The mean squared error of the last forward pass."""
         where = rearrange(centers, "b f xy -> (b f) xy")
-        errors = [head(each) - where for head, each in zip(self.heads, self.features, strict=True)]
+        errors = [head(features) - where for head, features in zip(self.heads, self.features, strict=True)]
         self.features.clear()
         return torch.stack([error.square().mean() for error in errors]).mean()
 

@@ -98,9 +98,9 @@ class CaptionProbe(nn.Module):
 
     def losses(self, hidden: torch.Tensor, ended: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
         """Cross-entropies of colour, shape, background and motion at a fifth of the positions in `ended`."""
-        chosen = ended & (torch.rand(ended.shape) < 0.2)
-        logits = self.heads(hidden[chosen]).split(NUM_CLASSES, -1)
-        targets = labels[:, None].expand(-1, hidden.shape[1], -1)[chosen]
+        positions = ended & (torch.rand(ended.shape) < 0.2)
+        logits = self.heads(hidden[positions]).split(NUM_CLASSES, -1)
+        targets = labels[:, None].expand(-1, hidden.shape[1], -1)[positions]
         return [cross_entropy(part, targets[:, index]) for index, part in enumerate(logits)]
 
 
@@ -110,10 +110,10 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     model = build_text_encoder()
     table = cast("nn.Embedding", model.get_input_embeddings()).weight
-    known = find_known_tokens(tokenizer)
+    known_tokens = find_known_tokens(tokenizer)
     with torch.no_grad():
         table.zero_()
-        table[known] = torch.randn(len(known), WIDTH) * 0.5
+        table[known_tokens] = torch.randn(len(known_tokens), WIDTH) * 0.5
     probe = CaptionProbe()
     optimizer = torch.optim.AdamW([*model.parameters(), *probe.parameters()], 2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
@@ -131,6 +131,6 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
         journal.note(**dict(zip(("color", "shape", "background", "motion"), losses, strict=True)))
     with torch.no_grad():
         unused = torch.ones(len(table), dtype=torch.bool)
-        unused[known] = False
+        unused[known_tokens] = False
         table[unused] = 0
     model.save_pretrained(folder / "text_encoder")

@@ -226,7 +226,7 @@ class Animator:
 
     def _modules(self, parameters: Parameters) -> list[MotionModule]:
         """The motion module and the further ones that are asked for; none where none was wanted."""
-        further = [each.model for each in parameters.motion.modules.modules]
+        further = [module.model for module in parameters.motion.modules.modules]
         if self.module is None:
             if further:
                 raise ParameterError(

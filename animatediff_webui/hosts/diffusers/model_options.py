@@ -108,7 +108,7 @@ class ModelOptions:
 
 def read_model_options(options: object, keywords: Mapping[str, object]) -> ModelOptions:
     """`options` (None: none yet) with `keywords` in their place. ParameterError for what is none."""
-    names = [each.name for each in fields(ModelOptions)]
+    names = [field.name for field in fields(ModelOptions)]
     for name in keywords:
         if name not in names:
             raise ParameterError(
@@ -146,7 +146,9 @@ def _read_freeu(value: object) -> FreeU | None:
     if value is None:
         return None
     scales = [plain_number(each) for each in as_list(value) or ()]
-    numbers = [float(each) for each in scales if isinstance(each, (int, float)) and abs(each) < _TOO_LARGE]
+    numbers = [
+        float(scale) for scale in scales if isinstance(scale, (int, float)) and abs(scale) < _TOO_LARGE
+    ]
     if len(numbers) != len(scales) or len(numbers) != NUM_FREEU_SCALES:
         raise ParameterError(
             f"freeu is {shown(value)}, but must be four numbers, s1, s2, b1 and b2: (0.9, 0.2, 1.5, 1.6) "
@@ -167,7 +169,7 @@ def _count_devices(kind: str) -> int:
 
 
 _TOO_LARGE = 1000
-_DEFAULTS = {each.name: each.default for each in fields(ModelOptions)}
+_DEFAULTS = {field.name: field.default for field in fields(ModelOptions)}
 
 
 def _row(

@@ -150,7 +150,7 @@ class WindowedUNet:
         """`value`, and what is in it, where the UNet is, and in its number format."""
         if isinstance(value, Mapping):
             items = cast("Mapping[str, object]", value).items()
-            return cast("T", {key: self._moved(each) for key, each in items})
+            return cast("T", {key: self._moved(item) for key, item in items})
         if isinstance(value, torch.Tensor):
             dtype = self._weights_dtype if value.is_floating_point() else value.dtype
             return cast("T", value.to(self._device, dtype))

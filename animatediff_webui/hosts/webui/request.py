@@ -70,7 +70,7 @@ class Prepared:
         """The plan of a clip with these prompts. Raises the user's errors."""
         return build_plan(
             self.parameters,
-            module=joint_limits([each.module.spec for each in self.ensemble.modules]),
+            module=joint_limits([module.module.spec for module in self.ensemble.modules]),
             prompt=prompt,
             negative_prompt=negative_prompt,
             sources=self.source.infos,

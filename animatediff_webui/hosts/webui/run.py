@@ -120,7 +120,7 @@ class Run:
 
     def finish_clip(self) -> None:
         """Write the clip whose pictures are there, so that nothing that goes wrong later can lose it."""
-        frames, self.pictures = tuple(each.image for each in self.pictures), []
+        frames, self.pictures = tuple(picture.image for picture in self.pictures), []
         number = len(self.sessions) - 1
         if self.sessions and len(frames) == self.sessions[number].plan.num_frames:
             clip = SampledClip(frames, read_infotext(frames[0]), self.sessions[number])

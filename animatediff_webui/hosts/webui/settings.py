@@ -45,7 +45,7 @@ def _writer_setting(
     name: str, label: str, help: str = "", component: Component | None = None
 ) -> Setting[object]:
     """A setting of the writers, with the default and the bounds they have."""
-    default = next(each.default for each in fields(WriterOptions) if each.name == name)
+    default = next(field.default for field in fields(WriterOptions) if field.name == name)
     bounds = BOUNDS.get(name)
     kind = "Slider" if bounds else component
     return Setting(name, cast("object", default), label, help, kind, CHOICES.get(name, ()), bounds)

@@ -72,7 +72,7 @@ class _Accordion:
 
     def __init__(self, tab: str, modules: Modules, defaults: Parameters) -> None:
         self.tab, self.modules = tab, modules
-        self.widgets = {each.name: each for each in build_widgets(modules.names(), defaults)}
+        self.widgets = {widget.name: widget for widget in build_widgets(modules.names(), defaults)}
         self.components: dict[str, Component] = {}
         self.buttons: dict[str, gr.Button] = {}
 

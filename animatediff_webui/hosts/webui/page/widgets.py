@@ -168,8 +168,8 @@ def _build_widget(field: Field, value: object, modules: list[str]) -> Widget:
 def _first_value(kind: WidgetKind, field: Field, value: object, modules: list[str]) -> Value | list[str]:
     """What the widget holds when the page is opened."""
     if kind is WidgetKind.MULTISELECT:
-        chosen = cast("list[object]", value) if isinstance(value, list) else []
-        return [str(each) for each in chosen]
+        choices = cast("list[object]", value) if isinstance(value, list) else []
+        return [str(choice) for choice in choices]
     if field.kind is Kind.MODEL:
         return str(value) if value else next(iter(modules), None)
     if field.kind in WRITTEN:

@@ -53,7 +53,7 @@ __all__ = [
     "to_api",
 ]
 
-InterpolationMethod: TypeAlias = Literal["Off", "FILM", "Motion-compensated"]
+InterpolationMethod: TypeAlias = Literal["Off", "Motion-compensated", "RIFE", "FILM"]
 
 MAX_FRAMES = 100_000
 """Of a clip: more than an hour of video, and few enough to plan in a second."""
@@ -265,6 +265,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "interp", "interpolation.method", "Frame interpolation", Kind.CHOICE, "Output",
         "Puts frames in between after generating.",
+        details="RIFE and FILM are networks, to be installed and downloaded.",
         choices=get_args(InterpolationMethod),
     ),
     _row(

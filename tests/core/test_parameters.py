@@ -207,7 +207,7 @@ def test_parse_old_spelling_means_the_new_one(old: dict[str, Any], new: dict[str
         ("batch_size", 0, "a whole number from 1 to 1024"),
         ("stride", 0, "a whole number from 1 to 16"),
         ("overlap", -2, "a whole number from -1 to 1023"),
-        ("interp", "RIFE", "one of Off, FILM"),
+        ("interp", "DAIN", "one of Off, Motion-compensated, RIFE, FILM"),
         ("interp_x", 0, "a whole number from 1 to 100"),
         ("latent_power", -0.1, "a number of 0 or more"),
         ("latent_scale", 0, "a number above 0"),

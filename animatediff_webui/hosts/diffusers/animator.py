@@ -17,6 +17,7 @@ from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
 from animatediff_webui.core.sources import SourceInfo
+from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.sources import ClipSource, opened_source
 from animatediff_webui.motion_control import Ensemble, read_ensemble
@@ -222,6 +223,7 @@ class Animator:
             )
         asked = Asked(chosen, plan, source, guides)
         check_start(chosen, plan, asked.start)
+        check_method(parameters.interpolation.method, self.options.interpolation)
         return asked
 
     def _modules(self, parameters: Parameters) -> list[MotionModule]:
@@ -291,6 +293,7 @@ class Animator:
         return Session(
             asked.plan, sampled_steps(image, asked.start), image.drawn_seed, sampler.calls_per_step,
             sampler.extra_calls, on_window=on_window, sound=source.sound,
+            interpolation=self.options.interpolation,
         )  # fmt: skip
 
     def _preview(self, listeners: Listeners) -> Preview | None:

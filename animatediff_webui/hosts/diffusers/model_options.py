@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from animatediff_webui.core.errors import ParameterError, UserError, shown, shown_text
 from animatediff_webui.core.fields import Field, Kind, Value
+from animatediff_webui.media.interpolation.models import InterpolationModels
 
 from .keywords import address_start, as_list, as_path, nearest, plain_number
 
@@ -37,6 +38,7 @@ class ModelKeywords(TypedDict, total=False):
     vae_slicing: bool | None
     vae_tiling: bool | None
     freeu: Sequence[float] | None
+    interp_models: Path | str | None
     title: str | None
 
 
@@ -55,6 +57,7 @@ class ModelOptions:
     vae_slicing: bool = False
     vae_tiling: bool = False
     freeu: FreeU | None = None
+    interp_models: Path | str | None = None
     title: str = ""
 
     def __post_init__(self) -> None:
@@ -70,6 +73,12 @@ class ModelOptions:
     def name(self) -> str:
         """What the checkpoint is called."""
         return self.title or Path(self.checkpoint).stem
+
+    @property
+    def interpolation(self) -> InterpolationModels:
+        """Where networks that make frames in between are, and what they run on."""
+        folder = None if self.interp_models is None else Path(self.interp_models)
+        return InterpolationModels(folder, device=str(self.torch_device))
 
     @property
     def torch_device(self) -> torch.device:
@@ -199,5 +208,9 @@ MODEL_FIELDS: tuple[Field, ...] = (
         "Keep resting models off the GPU; sequential takes least memory and is slowest.", OFFLOADS,
     ),
     _row("vae_tiling", "VAE tiling", Kind.BOOL, "Decode large frames in tiles, with less memory."),
+    _row(
+        "interp_models", "Interpolation models", Kind.PATH,
+        "The folder with film_net_fp32.pt for FILM, and one such as rife-v4.6 for RIFE.",
+    ),
     _row("vae_slicing", "VAE slicing", Kind.BOOL, "For completeness: frames are decoded one by one anyway."),
 )  # fmt: skip

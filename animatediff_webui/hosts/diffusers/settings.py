@@ -14,7 +14,6 @@ from animatediff_webui.core.parameters import (
     Parameters,
     parse_parameters,
 )
-from animatediff_webui.media.interpolation import check_method
 
 from .guides.settings import NETWORKS
 from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings
@@ -145,7 +144,6 @@ def read_parameters(values: Mapping[str, object], defaults: Parameters = DEFAULT
             f"model is {parameters.model!r}, but the motion module is loaded once, with the checkpoint: give "
             "it as motion_module to Animator."
         )
-    check_method(parameters.interpolation.method)
     return parameters
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from animatediff_webui.core.formats import FORMATS
 from animatediff_webui.media.animation import WrittenFile
-from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.errors import MediaError, WritingStoppedError
 from animatediff_webui.session import Session
 
 from .s3 import upload_later
@@ -63,6 +63,8 @@ def write_clip(clip: SampledClip, folder: Path, settings: Settings, say: Callabl
         clip.session.write(
             clip.frames, folder, infotext, settings.writer, saves_frames=settings.frames_beside_video
         )
+    except WritingStoppedError as error:
+        errors.append(f"{error} The files hold those.")
     except (MediaError, OSError) as error:
         errors.append(f"The animation was not written: {error}")
     errors += [file.error for file in clip.files if file.error is not None]

@@ -102,7 +102,7 @@ class Run:
         for note in prompts.notes:
             self.tell(note)
         session = Session(prompts.first.plan, p.steps, int(p.all_seeds[picture]), is_stopped=is_stopped)
-        session.sound = prepared.source.clip.sound
+        session.sound, session.interpolation = prepared.source.clip.sound, prepared.interpolation
         self.sessions.append(session)
         self._sampling = ClipSampling(p, prepared, prompts, session)
         self._batch.close()

@@ -22,6 +22,8 @@ from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 from animatediff_webui.hosts.diffusers.settings import DEFAULT_FORMATS, ELSEWHERE
 from demo_model.files import IMAGE_DEFAULTS
 
+from .guide_options import GUIDE_GROUP, GUIDE_OPTIONS
+
 COMMANDS = ("generate", "plan", "evaluate")
 ANIMATION_FIELDS = tuple(field for field in FIELDS if field.name not in ELSEWHERE)
 _EXAMPLES = """examples:
@@ -93,6 +95,7 @@ def build_parser(command: str) -> ArgumentParser:
     groups = _Groups(parser)
     groups.add_fields((*IMAGE_FIELDS, *MODEL_FIELDS, BETA_SCHEDULE))
     groups.add_options(BETA_SCHEDULE.group, _MODEL_OPTIONS)
+    groups.add_options(GUIDE_GROUP, GUIDE_OPTIONS)
     groups.add_fields(ANIMATION_FIELDS)
     groups.add_options("Run", _RUN_OPTIONS)
     return parser

@@ -35,7 +35,7 @@ def shown(value: object) -> str:
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
-        return f"a {type(value).__name__} too large to show"
+        return f"too large to show, of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

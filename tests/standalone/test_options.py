@@ -28,6 +28,7 @@ from tests.core.arguments import VALUES
 from tests.infotexts import find_animation
 from tests.media.clips import clip, frame
 from tests.media.networks import write_network
+from tests.standalone.test_guide_options import OPTIONS_OF_GUIDES
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = "animation-loop.png"
@@ -106,7 +107,7 @@ def infotext_in(folder: Path) -> str:
 def test_every_option_of_the_command_line_has_a_run_here():
     names = {action.dest for action in actions_of(build_parser("generate"))}
     animation = {field.name for field in FIELDS} - set(ELSEWHERE)
-    assert names == {*IMAGE_VALUES, *OTHERS, *animation}
+    assert names == {*IMAGE_VALUES, *OTHERS, *OPTIONS_OF_GUIDES, *animation}
     assert {field.name for field in IMAGE_FIELDS} == IMAGE_VALUES.keys() == SAID.keys()
     assert {field.name for field in MODEL_FIELDS} <= OTHERS.keys()
     assert {field.name for field in FIELDS} == VALUES.keys()

@@ -197,7 +197,7 @@ class ClipSampling:
                 "their own: leave it empty."
             )
         show_hints = self._model.enter_context(
-            windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
+            windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
         )
 
         @contextmanager

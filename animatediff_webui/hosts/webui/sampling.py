@@ -186,7 +186,13 @@ class ClipSampling:
                 "their own: leave it empty."
             )
         show_hints = self._model.enter_context(
-            windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
+            windowed_hints(
+                self.p,
+                plan.num_frames,
+                prepared.source.units,
+                looped=plan.layout.prompts_loop,
+                is_windowed=plan.num_frames > plan.context_length,
+            )
         )
 
         @contextmanager

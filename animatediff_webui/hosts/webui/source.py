@@ -18,7 +18,7 @@ from PIL import Image
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.sources import SourceInfo
 
-from .controlnet.units import ControlFrames, UnitFrames
+from .controlnet.unit_frames import ControlFrames, UnitFrames
 from .host_types import Request, is_image_request
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class RequestSource:
         """UserError for what cannot be the beginning of a clip."""
         if self.pictures is not None and not self.pictures and self.clip.frames is None:
             raise UserError("img2img has nothing to start from: give it a picture, or a video source.")
-        if self.clip.masks is None or any(unit.unit.is_inpaint for unit in self.units):
+        if self.clip.masks is None or any(unit.takes_masks for unit in self.units):
             return
         if self.pictures is None or not self.starts_from_clip:
             raise UserError(

@@ -173,10 +173,10 @@ def site_strengths(weights: BlockWeights, module: MotionModule, name: str) -> Ma
     if not weights.weights:
         return None
     sites = [site for site, _ in module.spec.sites()]
-    known = set(_block_names(sites))
+    names = set(_block_names(sites))
     for block, _ in weights.weights:
-        if block not in known:
-            levels = ", ".join(sorted(each for each in known if "." not in each))
+        if block not in names:
+            levels = ", ".join(sorted(name for name in names if "." not in name))
             raise ParameterError(f"{name} names {block}, but {module.name} has {levels}: name one of those.")
     return {site: weights.of(_SIDES[site.block], site.level, site.layer) for site in sites}
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from .core.windowed import SamplingStoppedError
 from .media.animation import Playback, WrittenFile, write_animation
-from .media.errors import MediaError
-from .media.interpolation import interpolate
+from .media.errors import WritingStoppedError
+from .media.interpolation.methods import interpolate
+from .media.interpolation.models import InterpolationModels
 from .media.naming import reserved_stem
 from .media.options import WriterOptions
 from .media.sound import Sound
@@ -36,7 +37,8 @@ class Session:
     `calls_per_step` is how often the sampler calls the UNet in one step, `extra_calls` how often beyond that.
     `is_stopped` asks a host that has a button of its own. `on_window` hears of every window that is about to
     be computed, with the clip as the model last saw it without noise, `f c h w`, where the host knows it.
-    `sound` is the source's; it is written where the plan keeps it.
+    `sound` is the source's; it is written where the plan keeps it. `interpolation` says where networks that
+    make frames in between are.
     """
 
     plan: Plan
@@ -47,6 +49,7 @@ class Session:
     is_stopped: Callable[[], bool] = lambda: False
     on_window: WindowListener = lambda session, denoised: None
     sound: Sound | None = None
+    interpolation: InterpolationModels = field(default_factory=InterpolationModels)
     step: int = 0
     windows_begun: int = 0
     stops: int = 0
@@ -112,14 +115,14 @@ class Session:
         and in `files`, and the exception goes on; after `stop()` no more are taken. `saves_frames`: false
         where the host saves frames by itself. Raises MediaError.
         """
-        plan, output = self.plan, self.plan.parameters.output
+        plan, output, stops = self.plan, self.plan.parameters.output, self.stops
         formats = [each for each in plan.written_formats if saves_frames or not each.holds_every_frame]
         beyond = plan.extra_frames if saves_frames else ()
         with reserved_stem(folder, self.seed, output.request_id) as stem:
             write_animation(
-                self._until_stopped(frames),
+                _until_stopped(frames, plan.num_frames, lambda: self.stops > stops),
                 stem,
-                [each.name for each in formats],
+                [format.name for format in formats],
                 fps=plan.fps,
                 playback=Playback(plan.played_frames, beyond, self._between()),
                 loop_count=output.loop_number,
@@ -132,19 +135,29 @@ class Session:
 
     def _between(self) -> Callable[[Iterable[Image.Image]], Iterator[Image.Image]] | None:
         """What puts frames in between, None where nothing does."""
-        times = self.plan.parameters.interpolation.frames_for_each
-        if times == 1:
+        asked = self.plan.parameters.interpolation
+        if asked.frames_for_each == 1:
             return None
-        return lambda frames: interpolate(frames, times, looped=self.plan.comes_round)
 
-    def _until_stopped(self, frames: Iterable[Image.Image]) -> Iterator[Image.Image]:
-        """`frames`, up to a stop that comes while they are made."""
-        stops = self.stops
-        for number, frame in enumerate(frames, 1):
-            yield frame
-            if self.stops > stops and number < self.plan.num_frames:
-                raise WritingStoppedError(f"Stopped after {number} of {self.plan.num_frames} frames.")
+        def between(frames: Iterable[Image.Image]) -> Iterator[Image.Image]:
+            shown = interpolate(
+                frames, asked.factor, method=asked.method, models=self.interpolation,
+                looped=self.plan.comes_round,
+            )  # fmt: skip
+            stops, was_stopped = self.stops, self.is_stopped()
+            return _until_stopped(
+                shown, self.plan.num_shown,
+                lambda: self.stops > stops or (self.is_stopped() and not was_stopped),
+            )  # fmt: skip
+
+        return between
 
 
-class WritingStoppedError(MediaError):
-    """Writing was asked to stop; the files hold the frames that were ready."""
+def _until_stopped(
+    frames: Iterable[Image.Image], total: int, is_stopped: Callable[[], bool]
+) -> Iterator[Image.Image]:
+    """`frames`, up to a stop that comes while they are made."""
+    for number, frame in enumerate(frames, 1):
+        yield frame
+        if number < total and is_stopped():
+            raise WritingStoppedError(f"Stopped after {number} of {total} frames.")

@@ -36,7 +36,7 @@ def _import_time(code: str, rounds: int) -> float:
     timed = f"import time\n{code}\nprint(time.process_time())"
     command = [sys.executable, "-c", timed]
     printed = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(rounds)]
-    return min(float(each.stdout) for each in printed)
+    return min(float(line.stdout) for line in printed)
 
 
 def _compare_loading(path: Path, options: Options) -> Result:

@@ -18,6 +18,7 @@ def load_animator(*, with_motion: bool = True, build_plan: PlanBuilder = build_p
     return Animator(
         options,
         lora_folders=[files.LORA_FOLDER],
+        network_folder=files.FOLDER,
         image_defaults=files.IMAGE_DEFAULTS,
         build_plan=build_plan,
     )

@@ -40,7 +40,7 @@ class Family:
     conv_in_channels: int | None = None
     file_name: str = ""
     computed_positions: int = 32
-    trained_frames: int = 16
+    context_length: int = 16
     video_group_norm: bool = False
     beta_schedule: BetaSchedule = BetaSchedule.LINEAR
     advice: str = ""
@@ -65,7 +65,7 @@ HOTSHOT_XL = Family(
     BaseModel.SDXL,
     HOTSHOT,
     stores_positions=True,
-    trained_frames=8,
+    context_length=8,
     video_group_norm=True,
     beta_schedule=BetaSchedule.SCALED_LINEAR,
     advice="8 frames at once, pictures of about 512 x 512",

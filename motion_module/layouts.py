@@ -49,7 +49,7 @@ def _read_traits(layout: MotionModuleSpec, naming: Naming, name: str) -> Traits:
         layout.base_model,
         naming,
         layout.has_mid_block,
-        layout.context_limit if layout.stored_positions else None,
+        layout.max_context_length if layout.stored_positions else None,
         layout.conv_in_channels,
         name,
     )
@@ -60,8 +60,8 @@ def _add_wishes(layout: MotionModuleSpec, row: Family) -> MotionModuleSpec:
     return replace(
         layout,
         family=row.name,
-        context_limit=layout.context_limit or row.computed_positions,
-        trained_frames=row.trained_frames,
+        max_context_length=layout.max_context_length or row.computed_positions,
+        context_length=row.context_length,
         stored_positions=row.stores_positions is not False,
         video_group_norm=row.video_group_norm,
         beta_schedule=row.beta_schedule,
@@ -82,7 +82,7 @@ def _read_layout(shapes: Shapes, name: str) -> MotionModuleSpec:
         num_heads=NUM_HEADS,
         num_transformer_blocks=_count(TRANSFORMER_BLOCK, shapes, name),
         num_attention_blocks=_count(ATTENTION_BLOCK, shapes, name),
-        context_limit=num_positions or 0,
+        max_context_length=num_positions or 0,
         stored_positions=num_positions is not None,
     )
 

@@ -64,15 +64,15 @@ class MotionModule(nn.Module):
         frame, such as a motion LoRA's strength, goes by them. control: how strongly the module acts, over all
         frames of the animation. Position encodings count from the first row.
         """
-        if not 1 <= control.frames_at_once(num_frames) <= self.spec.context_limit:
+        if not 1 <= control.frames_at_once(num_frames) <= self.spec.max_context_length:
             raise MotionModuleError(
-                f"{self.name or self.spec.family} animates 1 to {self.spec.context_limit} frames at once, "
-                f"not {control.frames_at_once(num_frames)}: lower the context batch size."
+                f"{self.name or self.spec.family} animates 1 to {self.spec.max_context_length} frames at "
+                f"once, not {control.frames_at_once(num_frames)}: lower the context batch size."
             )
-        chosen = tuple(range(num_frames)) if indices is None else tuple(indices)
-        if len(chosen) != num_frames:
+        rows = tuple(range(num_frames)) if indices is None else tuple(indices)
+        if len(rows) != num_frames:
             raise MotionModuleError(
-                f"{len(chosen)} frame indices were given for {num_frames} frames: give one for each."
+                f"{len(rows)} frame indices were given for {num_frames} frames: give one for each."
             )
-        with self.runtime.frames(num_frames, chosen, control):
+        with self.runtime.frames(num_frames, rows, control):
             yield

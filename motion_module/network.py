@@ -53,7 +53,7 @@ class TemporalAttention(nn.Module):
         self.to_k = Linear(channels, channels, bias=False)
         self.to_v = Linear(channels, channels, bias=False)
         self.to_out = nn.ModuleList([Linear(channels, channels)])
-        self.pos_encoder = PositionEncoding(channels, spec.context_limit, spec.stored_positions)
+        self.pos_encoder = PositionEncoding(channels, spec.max_context_length, spec.stored_positions)
         self.num_heads = spec.num_heads
         self.runtime = runtime
 

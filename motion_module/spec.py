@@ -64,8 +64,8 @@ class MotionModuleSpec:
     position encodings, or they are computed. conv_in_channels: of PIA's input convolution, which is kept but
     not run; 0 without one.
 
-    The wishes. trained_frames: the frames at once that it moves best. context_limit: the most frames at once,
-    for which there are position encodings. video_group_norm: whether the UNet's residual blocks must
+    The wishes. context_length: the frames at once that it moves best. max_context_length: the most frames at
+    once, for which there are position encodings. video_group_norm: whether the UNet's residual blocks must
     normalise across the frames of a clip. beta_schedule: what the whole run's sigmas must be made from.
     advice: what else to set, in words.
     """
@@ -81,8 +81,8 @@ class MotionModuleSpec:
     num_attention_blocks: int = 2
     stored_positions: bool = True
     conv_in_channels: int = 0
-    trained_frames: int = 16
-    context_limit: int = 32
+    context_length: int = 16
+    max_context_length: int = 32
     video_group_norm: bool = False
     beta_schedule: BetaSchedule = BetaSchedule.LINEAR
     advice: str = ""

@@ -38,8 +38,8 @@ def check_values(key: str, tensor: Tensor, name: str) -> None:
     values = tensor if tensor.dtype in DTYPES_TO_RUN_IN else tensor.float()
     smallest, largest = (extreme.item() for extreme in torch.aminmax(values))
     if not -LARGEST_WEIGHT <= smallest <= largest <= LARGEST_WEIGHT:  # nor where one is NaN
-        found = largest if abs(largest) > abs(smallest) else smallest
+        outlier = largest if abs(largest) > abs(smallest) else smallest
         raise BrokenMotionModuleError(
-            f"{shorten(key)} of {shorten(name)} holds {found:g}, which no layer can compute with: download "
+            f"{shorten(key)} of {shorten(name)} holds {outlier:g}, which no layer can compute with: download "
             "the file again, or get another version."
         )

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 class Animator(animator.Animator):
     """A checkpoint with a motion module, loaded once, for any number of clips.
 
-    Keywords are those of `ModelOptions`; without `checkpoint` it is the embedded model. LoRAs that tags in
-    prompts name are looked up in `lora_folders`, and among the embedded model's. `verbose` lets libraries say
-    what they like. Threads may share an animator: it makes one clip at a time, and the others wait.
+    Keywords are those of `ModelOptions`; without `checkpoint` it is the embedded model, which brings networks
+    along. LoRAs that tags in prompts name are looked up in `lora_folders`, and among the embedded model's.
+    `verbose` lets libraries say what they like. Threads may share an animator: it makes one clip at a time,
+    and the others wait.
     """
 
     def __init__(
@@ -35,12 +36,13 @@ class Animator(animator.Animator):
         verbose: bool = False,
         **keywords: Unpack[ModelKeywords],
     ) -> None:
-        said = {name: value for name, value in keywords.items() if value is not None}
-        is_embedded = options is None and "checkpoint" not in said
+        given = {name: value for name, value in keywords.items() if value is not None}
+        is_embedded = options is None and "checkpoint" not in given
         super().__init__(
-            read_model_options(model_options() if is_embedded else options, said),
+            read_model_options(model_options() if is_embedded else options, given),
             loras=loras,
             lora_folders=lora_folders,
+            network_folder=files.FOLDER if is_embedded else None,
             image_defaults=files.IMAGE_DEFAULTS if is_embedded else None,
             verbose=verbose,
         )

@@ -15,6 +15,7 @@ from animatediff_webui.hosts.diffusers.files import read_output
 from animatediff_webui.hosts.diffusers.image_settings import IMAGE_FIELDS
 from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 
+from .guide_options import read_guides
 from .interruption import Interruption, interruptible
 from .options import ANIMATION_FIELDS, build_parser, read_command, read_prompt, said_values
 from .streams import forgiving_streams
@@ -56,8 +57,8 @@ def _reported(run: Command, *, verbose: bool) -> int:
                 print(f"error: {error}", file=sys.stderr)
                 return USER_ERROR
             hint = "" if verbose else " Run it again with --verbose to see where."
-            said = f"{type(error).__name__}: {error}"
-            print(f"error: this should not happen ({said}).{hint}", file=sys.stderr)
+            sentence = f"{type(error).__name__}: {error}"
+            print(f"error: this should not happen ({sentence}).{hint}", file=sys.stderr)
             return OUR_ERROR
 
 
@@ -144,8 +145,9 @@ def _animator(options: Namespace) -> Animator:
 
 
 def _settings(options: Namespace) -> ClipKeywords:
-    """What was said of the picture and the animation."""
-    return cast("ClipKeywords", said_values(options, (*IMAGE_FIELDS, *ANIMATION_FIELDS)))
+    """What was said of the picture, the animation and what steers it."""
+    said = said_values(options, (*IMAGE_FIELDS, *ANIMATION_FIELDS))
+    return cast("ClipKeywords", {**said, **read_guides(options)})
 
 
 def _image_settings(options: Namespace) -> ImageKeywords:

@@ -22,6 +22,8 @@ from animatediff_webui.hosts.diffusers.model_options import MODEL_FIELDS
 from animatediff_webui.hosts.diffusers.settings import DEFAULT_FORMATS, ELSEWHERE
 from demo_model.files import IMAGE_DEFAULTS
 
+from .guide_options import GUIDE_GROUP, GUIDE_OPTIONS
+
 COMMANDS = ("generate", "plan", "evaluate")
 ANIMATION_FIELDS = tuple(field for field in FIELDS if field.name not in ELSEWHERE)
 _EXAMPLES = """examples:
@@ -93,6 +95,7 @@ def build_parser(command: str) -> ArgumentParser:
     groups = _Groups(parser)
     groups.add_fields((*IMAGE_FIELDS, *MODEL_FIELDS, BETA_SCHEDULE))
     groups.add_options(BETA_SCHEDULE.group, _MODEL_OPTIONS)
+    groups.add_options(GUIDE_GROUP, GUIDE_OPTIONS)
     groups.add_fields(ANIMATION_FIELDS)
     groups.add_options("Run", _RUN_OPTIONS)
     return parser
@@ -112,10 +115,10 @@ def read_prompt(text: str) -> str:
 
 def said_values(options: Namespace, fields: Iterable[Field]) -> dict[str, object]:
     """What was said of these fields, by name. Raises ParameterError."""
-    said = {field: getattr(options, field.name) for field in fields}
+    given = {field: getattr(options, field.name) for field in fields}
     return {
         field.name: _read_said(field, value) if isinstance(value, str) else value
-        for field, value in said.items()
+        for field, value in given.items()
         if value is not None
     }
 

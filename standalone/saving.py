@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from animatediff_webui.core.formats import FORMATS
 from animatediff_webui.media import naming
-from animatediff_webui.media.errors import MediaError
-from animatediff_webui.session import WritingStoppedError
+from animatediff_webui.media.errors import MediaError, WritingStoppedError
 
 if TYPE_CHECKING:
     from animatediff_webui.hosts.diffusers.clip import Clip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import build_plan
 from animatediff_webui.core.windowed import SamplingStoppedError
 from animatediff_webui.media import read_frames, read_infotext
-from animatediff_webui.session import Session, WritingStoppedError
+from animatediff_webui.media.errors import WritingStoppedError
+from animatediff_webui.media.interpolation import methods
+from animatediff_webui.session import Session
 from tests.media.clips import clip, frame
 
 
@@ -93,6 +96,51 @@ def test_write_puts_as_many_frames_in_between_as_asked_and_saves_each_generated_
     moving, folder = session.write(clip(4, (40, 40)), tmp_path, "")
     assert (moving.num_frames, folder.num_frames) == (18, 4)
     assert len(read_frames(moving.path)) == 18
+
+
+@pytest.mark.parametrize("way", ["stop", "button of the host"])
+def test_a_stop_while_frames_are_put_in_between_keeps_those_that_are_there_and_says_so(way, tmp_path):
+    class Interrupted(FakeNetwork):
+        def __call__(self, store, factor, models):
+            for number, each in enumerate(super().__call__(store, factor, models)):
+                if number == 4:
+                    pressed.append(True)
+                    if way == "stop":
+                        session.stop()
+                yield each
+
+    pressed: list[bool] = []
+    session = build_session(batch_size=4, interp="FILM", interp_x=3, format=["APNG", "PNG"])
+    if way != "stop":
+        session.is_stopped = lambda: bool(pressed)
+    with replaced_network(Interrupted()), pytest.raises(WritingStoppedError, match="after 5 of 12 frames"):
+        session.write(clip(4), tmp_path, "a cat")
+    moving, folder = session.files
+    assert (moving.num_frames, folder.num_frames) == (5, 4)
+    assert read_infotext(moving.path) == "a cat, AnimateDiff note: interrupted after 5 frames"
+
+
+def test_a_clip_that_was_stopped_before_gets_its_frames_in_between(tmp_path):
+    session = build_session(batch_size=4, interp="FILM", interp_x=3)
+    session.is_stopped = lambda: True
+    session.stop()
+    with replaced_network(FakeNetwork()):
+        (written,) = session.write(clip(4), tmp_path, "")
+    assert written.num_frames == 12
+
+
+class FakeNetwork:
+    """Repeats frames."""
+
+    def __call__(self, store, factor, models):
+        yield from (store.read(index // factor) for index in range((len(store) - 1) * factor))
+
+
+@contextmanager
+def replaced_network(network):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(methods.METHODS, "FILM", methods.Method(lambda models: None, network))
+        yield
 
 
 def test_write_leaves_frames_to_a_host_that_saves_them(tmp_path):

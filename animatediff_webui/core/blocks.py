@@ -55,8 +55,8 @@ def parse_blocks(raw: object, name: str) -> BlockWeights:
 
 def _split(text: str, name: str) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
-    for part in filter(None, (each.strip() for each in text.split(","))):
-        match = _ENTRY.fullmatch(part)
+    for entry in filter(None, (entry.strip() for entry in text.split(","))):
+        match = _ENTRY.fullmatch(entry)
         if match is None:
             raise ParameterError(f"{name} is {shown(text)}, but must be {ALLOWED}.")
         pairs.append((match["name"], float(match["weight"])))

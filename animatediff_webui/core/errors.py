@@ -14,10 +14,6 @@ class ParameterError(UserError):
     """A parameter has an unknown name, a wrong type or a value that is not allowed."""
 
 
-class UnsupportedError(ParameterError):
-    """A valid parameter asks for something this host cannot do yet."""
-
-
 class PromptTravelError(UserError):
     """A prompt schedule is malformed; the message names the line."""
 
@@ -39,7 +35,7 @@ def shown(value: object) -> str:
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a number of thousands of digits, lists inside lists without end
-        return f"a {type(value).__name__} too large to show"
+        return f"too large to show, of type {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

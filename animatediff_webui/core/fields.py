@@ -15,8 +15,8 @@ from .blocks import parse_blocks
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
 from .modules import is_module_name, parse_modules
-from .moments import MAX_FRAME_NUMBER, parse_moment
 from .multival import Multival, parse_multival
+from .positions import MAX_FRAME_NUMBER, read_moment
 from .received import decode_base64
 from .schedules import Schedule, parse_schedule
 from .written import Written
@@ -183,7 +183,7 @@ def json_value(value: Value) -> Any:
 def _encoded(value: Any) -> Any:
     """Lists of tuples, and pictures as data URLs, however deep. (Any: JSON.)"""
     if isinstance(value, (list, tuple)):
-        return [_encoded(each) for each in cast("Sequence[Any]", value)]
+        return [_encoded(item) for item in cast("Sequence[Any]", value)]
     if isinstance(value, dict):
         return {key: _encoded(each) for key, each in cast("dict[str, Any]", value).items()}
     return encode_image(value) if isinstance(value, Image.Image) else value
@@ -201,8 +201,8 @@ def _number(text: str) -> int | float | str:
 def _listed_values(text: str) -> list[int | float | str]:
     """The values of `a, b`, `[1, 2]` or `('a', 'b')`."""
     values: list[int | float | str] = []
-    for part in text.strip("[]()").split(","):
-        value = part.strip(" '\"")
+    for item in text.strip("[]()").split(","):
+        value = item.strip(" '\"")
         if value:
             values.append(_number(value))
     return values
@@ -252,7 +252,7 @@ def _read_moment(field: Field, raw: object) -> int | str:
         raw = int(raw)
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < MAX_FRAME_NUMBER:
         return raw
-    moment = parse_moment(raw) if isinstance(raw, str) else None
+    moment = read_moment(raw) if isinstance(raw, str) else None
     if moment is None:
         raise field.refuse(raw)
     return moment

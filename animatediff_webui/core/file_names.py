@@ -15,6 +15,7 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     Names that are then equal (1.png, 01.png) go by their spelling.
     """
     parts = [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(name.casefold())
+        (0, int(piece), "") if piece.isdecimal() else (1, 0, piece)
+        for piece in _DIGITS.split(name.casefold())
     ]
     return parts, name

@@ -133,11 +133,11 @@ def sample_passes(
     before: Before | None = None
     for index, num_steps in enumerate(steps_per_pass):
         is_last = index == len(steps_per_pass) - 1
-        each = SamplingPass(index, num_steps, is_last, settings, alpha_cumprod, before)
-        latents = sample(each)
-        if is_last or is_stopped() or each.noise is None:
+        sampling = SamplingPass(index, num_steps, is_last, settings, alpha_cumprod, before)
+        latents = sample(sampling)
+        if is_last or is_stopped() or sampling.noise is None:
             return latents
-        before = Before(each.noise, latents)
+        before = Before(sampling.noise, latents)
     raise ValueError("Expected at least one pass, found none.")
 
 

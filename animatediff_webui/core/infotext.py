@@ -67,15 +67,15 @@ def parse_value(text: str) -> AnimationInfo:
     try:
         raw = _older_values(text) if not text.lstrip().startswith("{") else json.loads(text)
         values = cast("dict[str, object]", raw)
-        known = {key: value for key, value in values.items() if _is_readable(key)}
-        parameters = parse_parameters(known)
+        readable = {key: value for key, value in values.items() if _is_readable(key)}
+        parameters = parse_parameters(readable)
     except ParameterError as error:
         raise InfotextError(f"The {KEY} field of the infotext cannot be read: {error}") from error
     # ValueError: no JSON, or a number of thousands of digits; RecursionError: brackets without end.
     except (ValueError, RecursionError) as error:
         raise InfotextError(f"The {KEY} field of the infotext is cut or changed: {error}.") from error
     model_hash = values.get(HASH_KEY, values.get(_OLD_HASH_KEY))
-    unknown = tuple(key for key in values if key not in {*known, HASH_KEY, _OLD_HASH_KEY})
+    unknown = tuple(key for key in values if key not in {*readable, HASH_KEY, _OLD_HASH_KEY})
     return AnimationInfo(parameters, None if model_hash is None else str(model_hash), unknown)
 
 
@@ -101,12 +101,12 @@ def _is_readable(name: str) -> bool:
 def _older_values(text: str) -> Mapping[str, Value]:
     """The values of `enable: True, model: a.ckpt, ...`, as other versions of the extension wrote them."""
     pairs: list[tuple[str, list[str]]] = []
-    for part in text.split(","):
-        match = _OLD_KEY.match(part)
+    for entry in text.split(","):
+        match = _OLD_KEY.match(entry)
         if match:
-            pairs.append((match[1], [part[match.end() :]]))
+            pairs.append((match[1], [entry[match.end() :]]))
         elif pairs:  # a comma inside a value
-            pairs[-1][1].append(part)
+            pairs[-1][1].append(entry)
     return {key: _read_older(key, ",".join(parts)) for key, parts in pairs}
 
 

@@ -73,10 +73,10 @@ def _named_numbers(text: str) -> dict[str, str]:
     """`:0.5:unet=0.8` as {"te": "0.5", "unet": "0.8"}."""
     numbers: dict[str, str] = {}
     unnamed = iter(_POSITIONS)
-    for part in text.split(":")[1:]:
-        name, equals, number = part.partition("=")
+    for argument in text.split(":")[1:]:
+        name, equals, number = argument.partition("=")
         if equals:
             numbers[name.strip()] = number
         else:
-            numbers[next(unnamed, "")] = part
+            numbers[next(unnamed, "")] = argument
     return numbers

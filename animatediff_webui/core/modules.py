@@ -74,10 +74,10 @@ class ExtraModules(Written):
 
     @property
     def json(self) -> object:
-        return [each.json for each in self.modules]
+        return [module.json for module in self.modules]
 
     def public(self) -> ExtraModules:
-        return ExtraModules(tuple(replace(each, effect=each.effect.public()) for each in self.modules))
+        return ExtraModules(tuple(replace(module, effect=module.effect.public()) for module in self.modules))
 
 
 NO_FURTHER = ExtraModules()
@@ -114,7 +114,7 @@ def parse_modules(raw: object, name: str, parse_effect: ParseEffect) -> ExtraMod
 
 def _split(text: str, name: str) -> object:
     if not text.lstrip().startswith(("[", "{")):
-        return [part.strip() for part in text.split(";") if part.strip()]
+        return [entry.strip() for entry in text.split(";") if entry.strip()]
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -132,22 +132,22 @@ def _parse_module(raw: object, name: str, parse_effect: ParseEffect) -> ExtraMod
     for key in values:
         if key not in _KEYS:
             raise ParameterError(f"{name} has no {shown_text(key)}: there are {', '.join(_KEYS)}.")
-    said = {key: value for key, value in values.items() if value is not None}
-    model = said.get("model")
+    given = {key: value for key, value in values.items() if value is not None}
+    model = given.get("model")
     if not isinstance(model, str) or not is_module_name(model):
         raise ParameterError(f"{name} names the model {shown(model)}, but it must be one in the module list.")
     start, end = (
-        _read_share(said.get(key, default), f"{name}'s {key}") for key, default in (("start", 0), ("end", 1))
+        _read_share(given.get(key, default), f"{name}'s {key}") for key, default in (("start", 0), ("end", 1))
     )
     if start >= end:
         raise ParameterError(f"{name} has a start of {start:g}, but it must be below the end ({end:g}).")
     return ExtraModule(
         model,
-        parse_effect(said.get("effect", 1), f"{name}'s effect"),
-        parse_blocks(said.get("blocks", ""), f"{name}'s blocks"),
+        parse_effect(given.get("effect", 1), f"{name}'s effect"),
+        parse_blocks(given.get("blocks", ""), f"{name}'s blocks"),
         start,
         end,
-        _read_loras(said.get("loras", []), name),
+        _read_loras(given.get("loras", []), name),
     )
 
 
@@ -165,7 +165,7 @@ def _read_loras(raw: object, name: str) -> tuple[tuple[str, float], ...]:
         raise ParameterError(
             f'{name}\'s loras are {shown(raw)}, but must be a list such as ["pan_left:0.7"].'
         )
-    return tuple(_read_lora(each, name) for each in cast("Sequence[object]", listed))
+    return tuple(_read_lora(item, name) for item in cast("Sequence[object]", listed))
 
 
 def _read_lora(raw: object, name: str) -> tuple[str, float]:

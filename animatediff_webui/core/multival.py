@@ -58,7 +58,7 @@ class Multival(Written):
     factors: tuple[Factor, ...] = ()
 
     def __str__(self) -> str:
-        parts = (written(each) if isinstance(each, float) else str(each) for each in self.factors)
+        parts = (written(factor) if isinstance(factor, float) else str(factor) for factor in self.factors)
         return " * ".join(parts) or "1"
 
     @property
@@ -68,28 +68,21 @@ class Multival(Written):
 
     def with_pictures(self, decode: Callable[[str], Image.Image]) -> Multival:
         """It with its data URLs as pictures."""
-        return Multival(
-            tuple(
-                replace(each, source=decode(each.source))
-                if isinstance(each, Mask) and isinstance(each.source, str) and each.source.startswith("data:")
-                else each
-                for each in self.factors
-            )
-        )
+        return Multival(tuple(_decoded(factor, decode) for factor in self.factors))
 
     def public(self) -> Multival:
-        return Multival(tuple(each for each in self.factors if not isinstance(each, Mask)))
+        return Multival(tuple(factor for factor in self.factors if not isinstance(factor, Mask)))
 
     @property
     def json(self) -> object:
         """A number or a text where that says it all; pictures in it stay what they are."""
-        if all(isinstance(each, float) for each in self.factors):
+        if all(isinstance(factor, float) for factor in self.factors):
             number = math.prod(cast("tuple[float, ...]", self.factors))
             return int(number) if number == int(number) else number
-        pictures = (each for each in self.factors if isinstance(each, Mask))
+        pictures = (factor for factor in self.factors if isinstance(factor, Mask))
         if all(isinstance(mask.source, str) and _reads_back(mask) for mask in pictures):
             return str(self)
-        return [_factor_json(each) for each in self.factors]
+        return [_factor_json(factor) for factor in self.factors]
 
     def over_frames(self, count: int, per_second: float | Fraction, name: str) -> FrameValues:
         """The values of a clip of `count` frames. Raises ParameterError, which calls them `name`."""
@@ -124,10 +117,18 @@ class FrameValues:
         return not self.masks and all(value == 1 for value in self.values)
 
 
+def _decoded(factor: Factor, decode: Callable[[str], Image.Image]) -> Factor:
+    if not isinstance(factor, Mask):
+        return factor
+    if isinstance(factor.source, str) and factor.source.startswith("data:"):
+        return replace(factor, source=decode(factor.source))
+    return factor
+
+
 def parse_multival(raw: object, name: str) -> Multival:
     """The multival that a number, a text, an object or a list is. Raises ParameterError, naming it `name`."""
     factors = _flat(_parse(raw, name))
-    return Multival(tuple(each for each in factors if each != 1.0))
+    return Multival(tuple(factor for factor in factors if factor != 1.0))
 
 
 def _parse(raw: object, name: str) -> Iterable[Factor]:
@@ -148,8 +149,8 @@ def _parse(raw: object, name: str) -> Iterable[Factor]:
 def _flat(factors: Iterable[Factor]) -> tuple[Factor, ...]:
     """Numbers made one, in front."""
     listed = list(factors)
-    number = math.prod(each for each in listed if isinstance(each, float))
-    return number, *(each for each in listed if not isinstance(each, float))
+    number = math.prod(item for item in listed if isinstance(item, float))
+    return number, *(item for item in listed if not isinstance(item, float))
 
 
 def _parse_text(text: str, name: str) -> list[Factor]:
@@ -176,18 +177,18 @@ def _parse_object(values: Mapping[object, object], name: str) -> Iterable[Factor
     for key in values:
         if key not in _KEYS:
             raise ParameterError(f"{name} has no {shown_text(str(key))}: there are {', '.join(_KEYS)}.")
-    said = {str(key): value for key, value in values.items() if value is not None}
-    if "mask" not in said and not said.keys().isdisjoint(("low", "high")):
+    given = {str(key): value for key, value in values.items() if value is not None}
+    if "mask" not in given and not given.keys().isdisjoint(("low", "high")):
         raise ParameterError(f"{name} has a low or a high, but no mask they are of: name a mask.")
-    if "value" in said:
-        yield _read_number(said["value"], name)
-    if "schedule" in said:
-        if not isinstance(said["schedule"], str):
-            raise _refused(said["schedule"], name)
-        yield _read_schedule(said["schedule"], name)
-    if "mask" in said:
-        low, high = _read_number(said.get("low", 0.0), name), _read_number(said.get("high", 1.0), name)
-        yield _read_mask(said["mask"], low, high, name)
+    if "value" in given:
+        yield _read_number(given["value"], name)
+    if "schedule" in given:
+        if not isinstance(given["schedule"], str):
+            raise _refused(given["schedule"], name)
+        yield _read_schedule(given["schedule"], name)
+    if "mask" in given:
+        low, high = _read_number(given.get("low", 0.0), name), _read_number(given.get("high", 1.0), name)
+        yield _read_mask(given["mask"], low, high, name)
 
 
 def _read_number(raw: object, name: str) -> float:

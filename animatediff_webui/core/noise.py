@@ -32,16 +32,16 @@ def frame_noise(seeds: Sequence[int], shape: Sequence[int]) -> torch.Tensor:
     return noise
 
 
-def _own_order(num_frames: int, window_size: int) -> tuple[int, ...]:
+def _own_order(num_frames: int, context_length: int) -> tuple[int, ...]:
     return tuple(range(num_frames))
 
 
-def _constant_order(num_frames: int, window_size: int) -> tuple[int, ...]:
+def _constant_order(num_frames: int, context_length: int) -> tuple[int, ...]:
     return (0,) * num_frames
 
 
-def _repeated_order(num_frames: int, window_size: int) -> tuple[int, ...]:
-    return tuple(frame % window_size for frame in range(num_frames))
+def _repeated_order(num_frames: int, context_length: int) -> tuple[int, ...]:
+    return tuple(frame % context_length for frame in range(num_frames))
 
 
 DEFAULT_NOISE = "default"
@@ -65,10 +65,10 @@ class NoiseMix:
 
         w a + (1 - w) b is normal noise again when it is divided by the root of w^2 + (1 - w)^2.
         """
-        chosen = own[list(self.order)]
+        drawn = own[list(self.order)]
         if self.weight == 1:
-            return chosen
-        mixed = self.weight * chosen + (1 - self.weight) * own
+            return drawn
+        mixed = self.weight * drawn + (1 - self.weight) * own
         mixed = mixed / math.hypot(self.weight, 1 - self.weight)
         for frame, source in enumerate(self.order):
             if frame == source:
@@ -76,22 +76,22 @@ class NoiseMix:
         return mixed
 
 
-def free_noise_order(num_frames: int, window_size: int, window_hop: int, seed: int) -> tuple[int, ...]:
-    """For each frame, which of the first `window_size` frames gives its noise (FreeNoise, arXiv 2310.15169).
+def free_noise_order(num_frames: int, context_length: int, window_hop: int, seed: int) -> tuple[int, ...]:
+    """Which of the first `context_length` frames gives each frame its noise (FreeNoise, arXiv 2310.15169).
 
     The first window keeps its own noise; from there on, every `window_hop` frames repeat, in shuffled order,
     the noise of as many frames one window earlier. So every window that starts at a multiple of the hop holds
-    the very same noise, in another order. The hop is how far windows are apart: window size less overlap. A
-    longer clip begins like a shorter one. Use as `noise[list(order)]`.
+    the very same noise, in another order. The hop is how far windows are apart: context length less overlap.
+    A longer clip begins like a shorter one. Use as `noise[list(order)]`.
     """
-    if not 1 <= window_hop <= window_size:
+    if not 1 <= window_hop <= context_length:
         raise ValueError(
-            f"Expected a window hop from 1 to the window size ({window_size}), found {window_hop}."
+            f"Expected a window hop from 1 to the context length ({context_length}), found {window_hop}."
         )
     shuffle = random.Random(seed).shuffle
-    order = list(range(window_size))
+    order = list(range(context_length))
     while len(order) < num_frames:
-        start = len(order) - window_size
+        start = len(order) - context_length
         block = order[start : start + window_hop]
         shuffle(block)
         order += block

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from PIL import Image
 
 from .blocks import ALL_BLOCKS, BlockWeights
-from .errors import ParameterError, UnsupportedError, shown, shown_text
+from .errors import ParameterError, shown, shown_text
 from .fields import Field, Kind, Value, json_value
 from .file_names import REQUEST_ID
 from .formats import FORMATS, format_names
@@ -23,9 +23,9 @@ from .frame_rate import MAX_FPS
 from .freeinit import FILTERS
 from .loops import LOOPS
 from .modules import NO_FURTHER, ExtraModules
-from .moments import Moment
 from .multival import ONE, Multival
 from .noise import NOISE_TYPES
+from .positions import Moment
 from .prompt_travel import BLENDINGS, EASINGS
 from .schedules import Schedule
 from .windows import FUSE_WEIGHTS, SCHEDULERS
@@ -45,17 +45,15 @@ __all__ = [
     "Parameters",
     "PromptTravel",
     "Source",
-    "UnsupportedError",
     "changed_values",
     "check_overlap",
     "json_schema",
     "parse_parameters",
-    "refuse_unsupported",
     "replace_values",
     "to_api",
 ]
 
-InterpolationMethod: TypeAlias = Literal["Off", "FILM", "Motion-compensated"]
+InterpolationMethod: TypeAlias = Literal["Off", "Motion-compensated", "RIFE", "FILM"]
 
 MAX_FRAMES = 100_000
 """Of a clip: more than an hour of video, and few enough to plan in a second."""
@@ -193,10 +191,10 @@ class Parameters:
 
 def _get(parameters: Parameters, attribute: str) -> Value:
     """The value at a dotted path. (Any: the path is data.)"""
-    found: Any = parameters
+    value: Any = parameters
     for name in attribute.split("."):
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
 _DEFAULTS = Parameters()
@@ -267,6 +265,7 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "interp", "interpolation.method", "Frame interpolation", Kind.CHOICE, "Output",
         "Puts frames in between after generating.",
+        details="RIFE and FILM are networks, to be installed and downloaded.",
         choices=get_args(InterpolationMethod),
     ),
     _row(
@@ -542,21 +541,6 @@ def json_schema() -> dict[str, Any]:
         "properties": properties | old,
         "additionalProperties": False,
     }
-
-
-def refuse_unsupported(parameters: Parameters, host: str, not_yet: Mapping[str, str]) -> None:
-    """Raise UnsupportedError if `parameters` use a field of `not_yet`.
-
-    That maps API names of what a host cannot do yet to words that go before "is not possible in ... yet";
-    `host` completes the sentence, e.g. "the command line". A field is in use if it is not at its default.
-    """
-    for name, value in changed_values(parameters).items():
-        if name in not_yet:
-            default = FIELD_BY_NAME[name].default
-            raise UnsupportedError(
-                f"{name} is {shown(value)}, but {not_yet[name]} is not possible in {host} yet: "
-                f"{'leave it empty' if default is None else f'set it to {default}'}."
-            )
 
 
 def check_overlap(overlap: int, batch_size: int) -> None:

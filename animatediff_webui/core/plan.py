@@ -31,9 +31,9 @@ class ModuleLimits(Protocol):
     """What a plan has to know of a motion module."""
 
     @property
-    def trained_frames(self) -> int: ...
+    def context_length(self) -> int: ...
     @property
-    def context_limit(self) -> int: ...
+    def max_context_length(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class PlanCost:
 class JointLimits:
     """Those of several motion modules that run together: `first` sets the pace, and the least bears all."""
 
-    trained_frames: int
-    context_limit: int
+    context_length: int
+    max_context_length: int
 
 
 def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
     """The limits of one module and more."""
-    return JointLimits(modules[0].trained_frames, min(each.context_limit for each in modules))
+    return JointLimits(modules[0].context_length, min(module.max_context_length for module in modules))
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class MotionPlan:
     @property
     def values(self) -> tuple[FrameValues, ...]:
         """Those that change something."""
-        return tuple(each for each in (self.scale, self.effect, *self.further) if not each.is_one)
+        return tuple(multival for multival in (self.scale, self.effect, *self.further) if not multival.is_one)
 
     def views(self, num_frames: int) -> tuple[Window, ...]:
         """The views of a window of so many frames, none where they all see each other."""
-        if self.view is None or num_frames <= self.view.window_size:
+        if self.view is None or num_frames <= self.view.context_length:
             return ()
         return build_windows(replace(self.view, num_frames=num_frames), 0)
 
@@ -101,7 +101,7 @@ class Plan:
     @property
     def context_length(self) -> int:
         """Frames in the largest window."""
-        return min(self.layout.window_size, self.num_frames)
+        return min(self.layout.context_length, self.num_frames)
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -153,8 +153,8 @@ class Plan:
         """Whose noise each frame starts from: its own, or with FreeNoise that of a first-window frame."""
         layout, noise_type = self.layout, self.parameters.noise.type
         if noise_type != DEFAULT_NOISE or not self.parameters.freenoise or layout.is_single:
-            return NOISE_TYPES[noise_type](self.num_frames, layout.window_size)
-        return free_noise_order(self.num_frames, layout.window_size, layout.window_hop, seed)
+            return NOISE_TYPES[noise_type](self.num_frames, layout.context_length)
+        return free_noise_order(self.num_frames, layout.context_length, layout.window_hop, seed)
 
     def steps_per_iteration(self, num_steps: int) -> tuple[int, ...]:
         """Sampling steps of each pass over the clip: one, or FreeInit's, which grow with fast sampling."""
@@ -195,9 +195,9 @@ def build_plan(
     The shortest of `sources` says how many frames there can be, the first one with a rate how fast they play.
     Raises ParameterError and PromptTravelError.
     """
-    window_size = _window_size(parameters, module)
-    video_frames, num_frames, notes = _frame_counts(parameters, window_size, sources)
-    layout = _layout(parameters, num_frames, window_size)
+    context_length = _context_length(parameters, module)
+    video_frames, num_frames, notes = _frame_counts(parameters, context_length, sources)
+    layout = _layout(parameters, num_frames, context_length)
     times, rate = parameters.interpolation.frames_for_each, source_rate(sources)
     source_fps = None if rate is None else rate * times
     fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
@@ -262,7 +262,7 @@ def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> Moti
     return MotionPlan(
         motion.scale.over_frames(num_frames, fps, "motion_scale"),
         motion.effect.over_frames(num_frames, fps, "motion_effect"),
-        tuple(each.effect.over_frames(num_frames, fps, each.model) for each in motion.modules.modules),
+        tuple(module.effect.over_frames(num_frames, fps, module.model) for module in motion.modules.modules),
         _plan_view(parameters, num_frames),
     )
 
@@ -286,23 +286,23 @@ def _plan_view(parameters: Parameters, num_frames: int) -> ContextLayout | None:
     )
 
 
-def _window_size(parameters: Parameters, module: ModuleLimits | None) -> int:
+def _context_length(parameters: Parameters, module: ModuleLimits | None) -> int:
     """The context length, checked against what the module can take."""
     asked, view_length = parameters.context.batch_size, parameters.motion.view_length
     if module is None:
         return asked or DEFAULT_CONTEXT_LENGTH
-    if view_length > module.context_limit:
+    if view_length > module.max_context_length:
         raise ParameterError(
-            f"view_length is {view_length}, but must be from 0 to {module.context_limit}, the most frames "
-            "this motion module can see at once."
+            f"view_length is {view_length}, but must be from 0 to {module.max_context_length}, the most "
+            "frames this motion module can see at once."
         )
-    if asked is not None and asked > module.context_limit and not view_length:
+    if asked is not None and asked > module.max_context_length and not view_length:
         raise ParameterError(
-            f"batch_size is {asked}, but must be from 1 to {module.context_limit}, the most frames this "
+            f"batch_size is {asked}, but must be from 1 to {module.max_context_length}, the most frames this "
             "motion module can see at once; for a longer clip raise video_length, for a larger window set "
             "view_length."
         )
-    return asked or module.trained_frames
+    return asked or module.context_length
 
 
 def _check_formats(parameters: Parameters, fps: Fraction) -> None:
@@ -316,14 +316,14 @@ def _check_formats(parameters: Parameters, fps: Fraction) -> None:
             )
 
 
-def _layout(parameters: Parameters, num_frames: int, window_size: int) -> ContextLayout:
+def _layout(parameters: Parameters, num_frames: int, context_length: int) -> ContextLayout:
     context = parameters.context
-    check_overlap(context.overlap, window_size)
+    check_overlap(context.overlap, context_length)
     return ContextLayout(
         num_frames=num_frames,
-        window_size=window_size,
+        context_length=context_length,
         stride=context.stride,
-        overlap=window_size // 4 if context.overlap == -1 else context.overlap,
+        overlap=context_length // 4 if context.overlap == -1 else context.overlap,
         closed_loop=context.closed_loop,
         scheduler=context.scheduler,
         fuse=context.fuse,
@@ -331,12 +331,12 @@ def _layout(parameters: Parameters, num_frames: int, window_size: int) -> Contex
 
 
 def _frame_counts(
-    parameters: Parameters, window_size: int, sources: Sequence[SourceInfo]
+    parameters: Parameters, context_length: int, sources: Sequence[SourceInfo]
 ) -> tuple[int, int, tuple[str, ...]]:
     """Frames in the video, frames to generate, and what to tell the user about it."""
     shortest = shortest_source(sources)
     source_frames = None if shortest is None else shortest.num_frames
-    asked = parameters.video_length or source_frames or window_size
+    asked = parameters.video_length or source_frames or context_length
     video_frames = asked if source_frames is None else min(asked, source_frames)
     notes = [note for source in sources for note in source.notes]
     if shortest is not None and video_frames < asked:
@@ -348,7 +348,7 @@ def _frame_counts(
         notes += length_notes(sources)
     if LOOPS[parameters.context.closed_loop].rotates:
         return video_frames, video_frames, tuple(notes)
-    num_frames = max(video_frames, min(window_size, source_frames or window_size))
+    num_frames = max(video_frames, min(context_length, source_frames or context_length))
     if num_frames > video_frames:
         notes.append(
             f"{video_frames} frames are fewer than a window's {num_frames}: {num_frames} are generated, the "
@@ -392,21 +392,21 @@ def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
 def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     """A line for what each value is, and one of its height over the clip, where it changes."""
     motion, cfg = plan.parameters.motion, plan.parameters.cfg_schedule
-    rows = [("Module", each.model) for each in motion.modules.modules]
+    rows = [("Module", module.model) for module in motion.modules.modules]
     texts = {"motion_blocks": motion.blocks, "effect_schedule": motion.effect_schedule, "cfg_schedule": cfg}
     for name, text in texts.items():
         if text is not None and str(text):
             rows.append((FIELD_BY_NAME[name].label, str(text)))
     if plan.motion.view is not None and plan.motion.views(plan.context_length):
         view = plan.motion.view
-        rows.append(("Views", f"{view.window_size} frames, overlap {view.overlap}, inside each window"))
-    for each in plan.motion.values:
-        field = FIELD_BY_NAME.get(each.name)
-        row = (field.label, each.text) if field else ("Effect", f"{each.text} of {each.name}")
+        rows.append(("Views", f"{view.context_length} frames, overlap {view.overlap}, inside each window"))
+    for value in plan.motion.values:
+        field = FIELD_BY_NAME.get(value.name)
+        row = (field.label, value.text) if field else ("Effect", f"{value.text} of {value.name}")
         rows.append(row)
-        low, high = min(each.values), max(each.values)
+        low, high = min(value.values), max(value.values)
         if low < high:
-            rows.append(("", f"{draw_values(each.values)}  {written(low)} to {written(high)}"))
+            rows.append(("", f"{draw_values(value.values)}  {written(low)} to {written(high)}"))
     return rows
 
 

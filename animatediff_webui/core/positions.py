@@ -6,6 +6,15 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
+
+from .errors import ParameterError
+
+Moment: TypeAlias = "int | str"
+"""Where a part of a clip begins or ends: a frame, counted from 0, or a time such as "1.5s"."""
+
+MAX_FRAME_NUMBER = 10**9
+"""Of no clip; numbers of any length would take time to read."""
 
 # Each run of blanks can be matched in one way alone: a text may be as long as its sender likes, and must not
 # take time by the square of that.
@@ -28,13 +37,39 @@ class Position:
             number = number * (count - 1) / 100
         elif self.unit == "s":
             number = number * Fraction(per_second)
-        return math.floor(number + Fraction(1, 2))
+        return _nearest_frame(number)
 
 
 def read_position(text: str) -> Position | None:
     """The position that a text is, None where it is none."""
     match = re.fullmatch(POSITION, text)
     return match and Position(text, Fraction(match["number"]), match["unit"] or "")
+
+
+def read_moment(text: str) -> Moment | None:
+    """The moment that a text is, None where it is none."""
+    position = read_position(text.strip().lower())
+    if position is None or position.unit == "%":
+        return None
+    return "".join(position.text.split()) if position.unit else int(position.number)
+
+
+def frame_at(moment: Moment, fps: Fraction | None, name: str) -> int:
+    """The frame nearest to `moment` in a clip of `fps` (None: it has no rate); halves round up.
+
+    Raises ParameterError, naming the parameter `name`, for a time in a clip without a rate.
+    """
+    if isinstance(moment, int):
+        return moment
+    if fps is None:
+        raise ParameterError(
+            f"{name} is {moment}, but a folder has no rate to count seconds by: give a frame, or set fps."
+        )
+    return _nearest_frame(Fraction(moment.removesuffix("s")) * fps)
+
+
+def _nearest_frame(number: Fraction) -> int:
+    return math.floor(number + Fraction(1, 2))
 
 
 def named(text: str, index: int, what: str = "frame") -> str:

@@ -123,10 +123,10 @@ class PromptTrack:
 
     def per_prompt(self, values: Sequence[T]) -> list[T]:
         """Of each prompt, the value of a frame that has it on its left: the inverse of `per_frame`."""
-        found = [values[0]] * len(self.prompts)
+        per_prompt = [values[0]] * len(self.prompts)
         for frame, blend in reversed(list(enumerate(self.blends))):
-            found[blend.left] = values[frame]
-        return found
+            per_prompt[blend.left] = values[frame]
+        return per_prompt
 
     def blended(self, values: Sequence[float]) -> list[float]:
         """Of each frame, the mean of its prompts' numbers."""
@@ -393,8 +393,8 @@ def close_gaps(prompt: str) -> str:
 def _join(*parts: str) -> str:
     """Parts joined by ", ", but with a space beside BREAK and AND, and without doubled commas."""
     joined: list[str] = []
-    for each in parts:
-        part = each.strip().rstrip(",").rstrip()
+    for text in parts:
+        part = text.strip().rstrip(",").rstrip()
         if joined and part:
             words = _NO_COMMA_AFTER.search(joined[-1][-_LONGEST_WORD:]) or _NO_COMMA_BEFORE.match(part)
             joined.append(" " if words else ", ")

@@ -65,13 +65,13 @@ class Schedule(Written):
     def _place(self, position: Position, count: int, per_second: float | Fraction | None, what: str) -> int:
         if position.unit == "s" and per_second is None:
             raise ScheduleError(f"{position.text} is a time, but {what}s have none: use a {what} or a share")
-        place = position.index(count, per_second or 1)
-        if place >= count:
+        index = position.index(count, per_second or 1)
+        if index >= count:
             raise ScheduleError(
-                f"{named(position.text, place, what)} is past the last {what} ({count - 1}): use 0 to "
+                f"{named(position.text, index, what)} is past the last {what} ({count - 1}): use 0 to "
                 f"{count - 1}"
             )
-        return place
+        return index
 
     def _value_at(self, index: int, places: list[int]) -> float:
         before = bisect_right(places, index) - 1
@@ -90,7 +90,7 @@ def looks_like_schedule(text: str) -> bool:
 
 def parse_schedule(text: str) -> Schedule:
     """The schedule that a text is. Raises ScheduleError, whose words follow the text's own."""
-    parts = (part.strip() for part in re.split(r"[,\n]", text))
+    parts = (entry.strip() for entry in re.split(r"[,\n]", text))
     entries = tuple(_parse_entry(part) for part in parts if part)
     if not entries:
         raise ScheduleError('it has no entries: write one such as "0: 1, 50%: 0.4"')

@@ -45,9 +45,9 @@ def length_notes(sources: Sequence[SourceInfo]) -> list[str]:
     shortest = shortest_source(sources)
     if shortest is None:
         return []
-    longer = [each for each in sources if (each.num_frames or 0) > (shortest.num_frames or 0)]
+    longer = [source for source in sources if (source.num_frames or 0) > (shortest.num_frames or 0)]
     return [
-        f"There are {each.num_frames} frames in {each.name}, but {shortest.num_frames} in {shortest.name}: "
-        f"the first {shortest.num_frames} are used."
-        for each in longer
+        f"There are {source.num_frames} frames in {source.name}, but {shortest.num_frames} in "
+        f"{shortest.name}: the first {shortest.num_frames} are used."
+        for source in longer
     ]

@@ -26,42 +26,42 @@ class SamplingStoppedError(Exception):
 class RowLayout:
     """What the rows of one call are.
 
-    `parts` is how many prompts `AND` joins. The rows of the prompt come first, frame by frame with all parts
-    of a frame together, and then `others` groups (negative prompt, edit models' third), each of all frames.
+    `num_conds` is how many prompts `AND` joins. Their rows come first, frame by frame with all of a frame
+    together, and then `num_unconds` groups (negative prompt, edit models' third), each of all frames.
     """
 
     num_frames: int
-    parts: int
-    others: int
+    num_conds: int
+    num_unconds: int
 
     @property
     def num_groups(self) -> int:
-        return self.parts + self.others
+        return self.num_conds + self.num_unconds
 
     def grouped(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows as `g f ...`, each group one whole clip."""
-        split = self.parts * self.num_frames
-        others = rearrange(
+        split = self.num_conds * self.num_frames
+        unconds = rearrange(
             rows[split : self.num_groups * self.num_frames], "(g f) ... -> g f ...", f=self.num_frames
         )
-        if not self.parts:
-            return others
-        prompt = rearrange(rows[:split], "(f g) ... -> g f ...", g=self.parts)
-        return torch.cat([prompt, others])
+        if not self.num_conds:
+            return unconds
+        conds = rearrange(rows[:split], "(f g) ... -> g f ...", g=self.num_conds)
+        return torch.cat([conds, unconds])
 
     def ungrouped(self, groups: torch.Tensor) -> torch.Tensor:
         """The inverse of `grouped`."""
-        others = rearrange(groups[self.parts :], "g f ... -> (g f) ...")
-        if not self.parts:
-            return others
-        prompt = rearrange(groups[: self.parts], "g f ... -> (f g) ...")
-        return torch.cat([prompt, others])
+        unconds = rearrange(groups[self.num_conds :], "g f ... -> (g f) ...")
+        if not self.num_conds:
+            return unconds
+        conds = rearrange(groups[: self.num_conds], "g f ... -> (f g) ...")
+        return torch.cat([conds, unconds])
 
 
-def read_layout(num_rows: int, num_frames: int, parts: int = 1) -> RowLayout:
+def read_layout(num_rows: int, num_frames: int, num_conds: int = 1) -> RowLayout:
     """The layout of a call with `num_rows` rows.
 
-    With one prompt part, and in a call of fewer rows than the prompt's parts have, groups follow one another.
+    With one prompt, and in a call of fewer rows than the joined prompts have, groups follow one another.
     Raises UserError where the rows are no whole number of clips.
     """
     if num_rows % num_frames:
@@ -70,8 +70,8 @@ def read_layout(num_rows: int, num_frames: int, parts: int = 1) -> RowLayout:
             "extension that splits or adds pictures, or lower the number of frames."
         )
     groups = num_rows // num_frames
-    if parts > 1 and groups >= parts:
-        return RowLayout(num_frames, parts, groups - parts)
+    if num_conds > 1 and groups >= num_conds:
+        return RowLayout(num_frames, num_conds, groups - num_conds)
     return RowLayout(num_frames, 0, groups)
 
 
@@ -83,10 +83,10 @@ def gather_rows(value: T, layout: RowLayout, window: Window, num_rows: int) -> T
     """
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
-        return cast("T", {key: gather_rows(each, layout, window, num_rows) for key, each in items})
+        return cast("T", {key: gather_rows(item, layout, window, num_rows) for key, item in items})
     if isinstance(value, (list, tuple)):
-        parts = cast("Sequence[object]", value)
-        return cast("T", [gather_rows(each, layout, window, num_rows) for each in parts])
+        sequence = cast("Sequence[object]", value)
+        return cast("T", [gather_rows(item, layout, window, num_rows) for item in sequence])
     if not isinstance(value, torch.Tensor) or value.ndim == 0 or len(value) < num_rows:
         return value
     return cast("T", layout.grouped(value[:num_rows])[:, list(window.frames)].flatten(0, 1))
@@ -123,12 +123,12 @@ def scaled_guidance(prediction: torch.Tensor, ratio: float, prompt: slice, negat
     """A prediction of rows with which guidance at a host's scale is as guidance at `ratio` times that.
 
     Guidance is n + scale (p - n) of the prompt's rows p and the negative prompt's n (Ho & Salimans, arXiv
-    2207.12598), so that p becomes n + ratio (p - n). Of several prompts' parts, each does.
+    2207.12598), so that p becomes n + ratio (p - n). Of several joined prompts, each does.
     """
     if ratio == 1:
         return prediction
     guided = prediction.clone()
     unguided = prediction[negative]
-    parts = rearrange(prediction[prompt], "(f g) ... -> g f ...", f=len(unguided))
-    guided[prompt] = rearrange(unguided + ratio * (parts - unguided), "g f ... -> (f g) ...")
+    conds = rearrange(prediction[prompt], "(f g) ... -> g f ...", f=len(unguided))
+    guided[prompt] = rearrange(unguided + ratio * (conds - unguided), "g f ... -> (f g) ...")
     return guided

@@ -51,13 +51,13 @@ class Span:
 
 @dataclass(frozen=True)
 class ContextLayout:
-    """What decides the windows of every step; `overlap` is resolved (0 to window_size - 1).
+    """What decides the windows of every step; `overlap` is resolved (0 to context_length - 1).
 
     Raises ValueError where the numbers do not fit together; `build_plan` has better words for users.
     """
 
     num_frames: int
-    window_size: int
+    context_length: int
     stride: int = 1
     overlap: int = 0
     closed_loop: str = loops.NONE.name
@@ -65,9 +65,9 @@ class ContextLayout:
     fuse: str = "flat"
 
     def __post_init__(self) -> None:
-        sizes = (self.num_frames, self.window_size, self.stride)
-        if min(sizes) < 1 or not 0 <= self.overlap < self.window_size:
-            raise ValueError(f"Expected positive sizes and 0 <= overlap < window_size, found {self}.")
+        sizes = (self.num_frames, self.context_length, self.stride)
+        if min(sizes) < 1 or not 0 <= self.overlap < self.context_length:
+            raise ValueError(f"Expected positive sizes and 0 <= overlap < context_length, found {self}.")
 
     @property
     def loop(self) -> loops.Loop:
@@ -77,7 +77,7 @@ class ContextLayout:
     @property
     def window_hop(self) -> int:
         """Frames from one window's beginning to the next one's."""
-        return self.window_size - self.overlap
+        return self.context_length - self.overlap
 
     @property
     def is_circular(self) -> bool:
@@ -92,7 +92,7 @@ class ContextLayout:
     @property
     def is_single(self) -> bool:
         """Whether one window holds all frames."""
-        return self.num_frames <= self.window_size
+        return self.num_frames <= self.context_length
 
 
 def build_windows(layout: ContextLayout, step: int) -> tuple[Window, ...]:
@@ -115,11 +115,11 @@ def build_spans(layout: ContextLayout, step: int) -> list[Span]:
 
 def halving_fraction(step: int) -> float:
     """The bit-reversed fraction of `step`: 0, 1/2, 1/4, 3/4, 1/8, ... (van der Corput's sequence)."""
-    fraction, place = 0.0, 0.5
+    fraction, bit = 0.0, 0.5
     while step:
-        fraction += place * (step & 1)
+        fraction += bit * (step & 1)
         step >>= 1
-        place /= 2
+        bit /= 2
     return fraction
 
 
@@ -156,7 +156,7 @@ def _uniform(layout: ContextLayout, step: int) -> list[Span]:
     In a loop whose windows may not wrap, only windows of neighbouring frames are kept from it: wider spacings
     may wrap.
     """
-    num_frames, size = layout.num_frames, layout.window_size
+    num_frames, size = layout.num_frames, layout.context_length
     fraction = halving_fraction(step)
     pad = round(num_frames * fraction)
     end = num_frames + pad - (0 if layout.is_circular else layout.overlap)
@@ -173,13 +173,13 @@ def _uniform(layout: ContextLayout, step: int) -> list[Span]:
 
 def _spaced(starts: Iterable[int], spacing: int, layout: ContextLayout) -> list[Span]:
     """Every `spacing`-th frame from each of `starts` on, but never past where the window began."""
-    length = min(layout.window_size, math.ceil(layout.num_frames / spacing))
+    length = min(layout.context_length, math.ceil(layout.num_frames / spacing))
     return [Span(start % layout.num_frames, length, spacing) for start in starts]
 
 
 def _unwrapped(spans: Iterable[Span], layout: ContextLayout) -> list[Span]:
     """`spans`, where each that wraps round the end is replaced by the clip's last and first frames."""
-    size = layout.window_size
+    size = layout.context_length
     head, tail = Span(0, size), Span(layout.num_frames - size, size)
     unwrapped: dict[Span, None] = {}
     for span in spans:
@@ -197,7 +197,7 @@ def _standard_static(layout: ContextLayout, step: int) -> list[Span]:
     if layout.is_circular:
         offset = _loop_offset(layout, step)
         return _spaced(range(offset, offset + num_frames, hop), 1, layout)
-    last = num_frames - layout.window_size
+    last = num_frames - layout.context_length
     return _spaced((*range(0, last, hop), last), 1, layout)
 
 
@@ -207,7 +207,7 @@ def _batched(layout: ContextLayout, step: int) -> list[Span]:
     Even lengths, because a last window of one or two frames would not move.
     """
     num_frames, offset = layout.num_frames, _loop_offset(layout, step)
-    count = math.ceil(num_frames / layout.window_size)
+    count = math.ceil(num_frames / layout.context_length)
     bounds = [index * num_frames // count for index in range(count + 1)]
     return [Span((offset + start) % num_frames, end - start) for start, end in pairwise(bounds)]
 

@@ -6,7 +6,7 @@ written by the ffmpeg that the package imageio-ffmpeg brings; both are looked fo
 
 from .animation import Playback, WrittenFile, write_animation
 from .errors import FfmpegError, MediaError, MissingPackageError, UnreadableMediaError
-from .interpolation import interpolate
+from .interpolation.methods import interpolate
 from .naming import reserved_stem
 from .options import WriterOptions
 from .readers import FrameSource, read_frames, read_picture

@@ -13,7 +13,7 @@ from animatediff_webui.core.formats import PNG_FRAMES, Format
 from animatediff_webui.core.frame_rate import exact_fps
 from animatediff_webui.core.notes import add_note
 
-from .errors import MediaError
+from .errors import MediaError, WritingStoppedError
 from .infotext import clean_infotext
 from .options import WriterOptions
 from .sound import Sound
@@ -120,11 +120,14 @@ def _write_all(
     `animations` are the clip as it came, the one with frames in between, and what ended the making of these.
     """
     animation, shown, problem = animations
-    interruption = interruption or (None if isinstance(problem, Exception) else problem)
+    failure = problem if isinstance(problem, Exception) else None
+    if isinstance(failure, WritingStoppedError):
+        failure = None
+    interruption = interruption or (None if failure else problem)
     results: list[WrittenFile] = []
     for output in outputs:
-        if output.has_between and isinstance(problem, Exception):
-            written, pressed = _failed(output, problem), None
+        if output.has_between and failure:
+            written, pressed = _failed(output, failure), None
         else:
             whole = shown if output.has_between else animation
             written, pressed = _written_despite_ctrl_c(whole, output, options, interruption)
@@ -142,7 +145,11 @@ def _with_frames_between(
         return animation, None
     played = range(len(animation.frames)) if playback.played is None else playback.played
     problem = store.fill(playback.between(animation.frames.selected(played)))
-    return replace(animation, frames=store.selected(range(len(store)))), problem
+    infotext = animation.infotext
+    if isinstance(problem, WritingStoppedError):
+        infotext = add_note(infotext, f"interrupted after {len(store)} frames")
+    shown = replace(animation, frames=store.selected(range(len(store))), infotext=infotext)
+    return shown, problem
 
 
 def _failed(output: _Output, reason: Exception) -> WrittenFile:
@@ -164,15 +171,16 @@ def _written_despite_ctrl_c(
 
 def _outputs(stem: Path, formats: Sequence[str], playback: Playback) -> list[_Output]:
     """Not `with_suffix`: a stem may hold dots of its own."""
-    chosen = tuple(dict.fromkeys(format_named(name) for name in formats))
-    if not chosen:
+    named = tuple(dict.fromkeys(format_named(name) for name in formats))
+    if not named:
         raise MediaError("No format was given to write: name at least one, such as GIF or MP4.")
     outputs: list[_Output] = []
-    for each in chosen:
-        has_between = playback.between is not None and not each.holds_every_frame
-        indices = None if each.holds_every_frame or has_between else playback.played
-        outputs.append(_Output(each, stem.with_name(stem.name + each.suffix), indices, has_between))
-    if playback.beyond and PNG_FRAMES not in chosen:
+    for output_format in named:
+        has_between = playback.between is not None and not output_format.holds_every_frame
+        indices = None if output_format.holds_every_frame or has_between else playback.played
+        path = stem.with_name(stem.name + output_format.suffix)
+        outputs.append(_Output(output_format, path, indices, has_between))
+    if playback.beyond and PNG_FRAMES not in named:
         outputs.append(_Output(PNG_FRAMES, stem.with_name(f"{stem.name}-beyond"), playback.beyond))
     return outputs
 

@@ -17,5 +17,9 @@ class MissingPackageError(MediaError):
     """A format needs a package that is not installed; the message names it."""
 
 
+class WritingStoppedError(MediaError):
+    """Writing was asked to stop; the files hold the frames that were ready."""
+
+
 class FfmpegError(MediaError):
     """ffmpeg failed; the message holds the reason it gave."""

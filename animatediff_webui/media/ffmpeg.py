@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +14,11 @@ from types import ModuleType
 from typing import IO
 
 from .errors import FfmpegError, MissingPackageError
+from .processes import running, streamed
 
 LOCAL_ONLY = ("-protocol_whitelist", "file,pipe")
 # Demuxers that read one file: playlists and scripts (HLS, concat, image sequences) could name others.
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,mxf,nut,ivf,h264,hevc,obu,av1,yuv4mpegpipe"
-# Keeps console windows from popping up on Windows; the flag exists only there.
-_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 _QUIET = ("-hide_banner", "-nostdin", "-y", "-v", "level+info")
 
 
@@ -64,7 +63,8 @@ def run_ffmpeg(arguments: Sequence[str], stdin: Iterable[bytes] = ()) -> bytes:
 
     Raises FfmpegError with ffmpeg's own reason.
     """
-    with tempfile.TemporaryFile() as output, _running(arguments, subprocess.PIPE, output) as process:
+    command = _command(arguments)
+    with tempfile.TemporaryFile() as output, running(command, subprocess.PIPE, output, _failure) as process:
         assert process.stdin is not None  # it was asked for as a pipe
         with suppress(BrokenPipeError), process.stdin as pipe:  # it may have all it wants, or have failed
             for data in stdin:
@@ -82,40 +82,18 @@ def streamed_ffmpeg(
     Raises FfmpegError, after the chunks that came, where ffmpeg fails.
     """
     source = subprocess.DEVNULL if stdin is None else stdin
-    with _running(arguments, source, subprocess.PIPE) as process:
-        assert process.stdout is not None  # it was asked for as a pipe
-        while len(chunk := process.stdout.read(chunk_bytes)) == chunk_bytes:
-            yield chunk
+    return streamed(_command(arguments), chunk_bytes, source, _failure)
 
 
-@contextmanager
-def _running(
-    arguments: Sequence[str], stdin: int | IO[bytes], stdout: int | IO[bytes]
-) -> Generator[subprocess.Popen[bytes], None, None]:
-    """ffmpeg at work; what is raised inside ends it. Raises FfmpegError with its own reason where it fails.
+def _command(arguments: Sequence[str]) -> list[str]:
+    return [ffmpeg_executable(), *_QUIET, *arguments]
 
-    A session of its own keeps a Ctrl-C in the terminal from it: the file it writes is completed. Its log
-    goes to a file: nobody reads it meanwhile, and a full pipe would stop it.
-    """
-    command = [ffmpeg_executable(), *_QUIET, *arguments]
-    with (
-        tempfile.TemporaryFile() as log,
-        subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=log, creationflags=_FLAGS, start_new_session=True
-        ) as process,
-    ):
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
-        if process.wait():
-            log.seek(0)
-            text = log.read().decode("utf-8", "replace")
-            raise FfmpegError(f"ffmpeg failed ({_reason(text, process.returncode)}).")
+
+def _failure(log: str, code: int) -> FfmpegError:
+    return FfmpegError(f"ffmpeg failed ({_reason(log, code)}).")
 
 
 def _reason(log: str, code: int) -> str:
     """The first thing ffmpeg called an error: the later ones are its consequences."""
-    found = re.search(r"^(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)$", log, re.MULTILINE)
-    return found[1].strip().rstrip(".") if found else f"exit code {code}"
+    match = re.search(r"^(?:\[[^\]]* @ [^\]]*\] )*\[(?:error|fatal|panic)\] (.+)$", log, re.MULTILINE)
+    return match[1].strip().rstrip(".") if match else f"exit code {code}"

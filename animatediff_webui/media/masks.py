@@ -34,7 +34,7 @@ def read_mask(
             "or one for all."
         )
     size = _bounded(pictures[0].size)
-    grey = [np.asarray(each.resize(size, Image.Resampling.BOX), dtype=np.float32) for each in pictures]
+    grey = [np.asarray(picture.resize(size, Image.Resampling.BOX), dtype=np.float32) for picture in pictures]
     return np.divide(np.stack(grey), 255, dtype=np.float32)
 
 

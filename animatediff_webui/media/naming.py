@@ -35,12 +35,12 @@ def reserved_stem(
     of a file name, and where nothing can be written.
     """
     _check_request_id(request_id)
-    place = _output_folder(folder, day)
-    _sweep(place)
-    sequence, claim = _claim(place)
+    subfolder = _output_folder(folder, day)
+    _sweep(subfolder)
+    sequence, claim = _claim(subfolder)
     try:
         with _held(claim):
-            yield place / "-".join((f"{sequence:05}", str(int(seed)), *filter(None, (request_id,))))
+            yield subfolder / "-".join((f"{sequence:05}", str(int(seed)), *filter(None, (request_id,))))
     finally:
         claim.unlink(missing_ok=True)
 

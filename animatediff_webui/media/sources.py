@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from animatediff_webui.core.frame_rate import exact_fps
-from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.received import decode_base64, is_received_file
 from animatediff_webui.core.sources import SourceInfo
 
 from .readers import FrameSource, read_frames
 from .readers.local import local_path
 from .sound import Sound
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.parameters import Parameters
 
 FRAMES_FOLDER, MASKS_FOLDER = "image", "mask"
 
@@ -35,7 +38,7 @@ class ClipSource:
     def infos(self) -> tuple[SourceInfo, ...]:
         """What a plan has to know."""
         named = (("the source", self.frames), ("the masks", self.masks))
-        return tuple(_describe(name, source) for name, source in named if source is not None)
+        return tuple(describe_source(name, source) for name, source in named if source is not None)
 
     @property
     def sound(self) -> Sound | None:
@@ -46,11 +49,11 @@ class ClipSource:
 
     def read_frames(self, numbers: Iterable[int]) -> Iterator[Image.Image]:
         """The source's frames of these numbers; a still picture is all of them."""
-        return _numbered(self.frames, numbers)
+        return read_numbered(self.frames, numbers)
 
     def read_masks(self, numbers: Iterable[int]) -> Iterator[Image.Image]:
         """The masks of these numbers."""
-        return _numbered(self.masks, numbers)
+        return read_numbered(self.masks, numbers)
 
 
 @contextmanager
@@ -81,10 +84,20 @@ def opened_source(
         yield ClipSource(*_read_both(frames, masks, parameters))
 
 
-def _numbered(source: FrameSource | None, numbers: Iterable[int]) -> Iterator[Image.Image]:
+def read_numbered(source: FrameSource | None, numbers: Iterable[int]) -> Iterator[Image.Image]:
+    """A source's frames of these numbers; a still picture is all of them."""
     if source is None:
         return iter(())
     return source.read(0 if source.is_still else number for number in numbers)
+
+
+def open_part(path: Path | str, parameters: Parameters) -> FrameSource:
+    """The part of a video or folder that `parameters` choose; a file of one picture as it is.
+
+    Raises UserError.
+    """
+    place = local_path(path)
+    return _still(place) or _read_part(place, parameters, _rate(parameters))
 
 
 def _main_places(
@@ -93,33 +106,38 @@ def _main_places(
     """Where the frames are, and the masks in the same folder."""
     if folder is None:
         return (None if video is None else place(video, "video_source")), None
-    found = place(folder, "video_path")
-    frames, masks = found / FRAMES_FOLDER, found / MASKS_FOLDER
-    return (frames if frames.is_dir() else found), (masks if masks.is_dir() else None)
+    path = place(folder, "video_path")
+    frames, masks = path / FRAMES_FOLDER, path / MASKS_FOLDER
+    return (frames if frames.is_dir() else path), (masks if masks.is_dir() else None)
 
 
 def _read_both(
     frames: Path | None, masks: Path | None, parameters: Parameters
 ) -> tuple[FrameSource | None, FrameSource | None]:
     """The chosen frames, and the masks of the same numbers."""
-    source, fps = parameters.source, parameters.output.fps
-    rate = None if fps is None else exact_fps(fps)
-    chosen = None if frames is None else _read_part(frames, parameters, rate)
+    source, rate = parameters.source, _rate(parameters)
+    part = None if frames is None else _read_part(frames, parameters, rate)
     if masks is None:
-        return chosen, None
+        return part, None
     still = _still(masks)
     if still is not None:
-        return chosen, still
-    if chosen is None:
+        return part, still
+    if part is None:
         return None, _read_part(masks, parameters, rate)
-    start = chosen.indices.start
-    end = None if source.end is None else chosen.indices.stop
-    return chosen, read_frames(masks, start=start, end=end, stride=source.stride)
+    start = part.indices.start
+    end = None if source.end is None else part.indices.stop
+    return part, read_frames(masks, start=start, end=end, stride=source.stride)
 
 
 def _read_part(path: Path, parameters: Parameters, rate: Fraction | None) -> FrameSource:
     source = parameters.source
     return read_frames(path, start=source.start, end=source.end, stride=source.stride, fps=rate)
+
+
+def _rate(parameters: Parameters) -> Fraction | None:
+    """The chosen rate, which times in a folder are counted by."""
+    fps = parameters.output.fps
+    return None if fps is None else exact_fps(fps)
 
 
 def _still(path: Path) -> FrameSource | None:
@@ -130,7 +148,8 @@ def _still(path: Path) -> FrameSource | None:
     return whole if whole.is_still else None
 
 
-def _describe(name: str, source: FrameSource) -> SourceInfo:
+def describe_source(name: str, source: FrameSource) -> SourceInfo:
+    """What a plan has to know of a source, which sentences call `name`."""
     notes: tuple[str, ...] = ()
     if source.is_resampled and source.fps is not None:
         notes = (

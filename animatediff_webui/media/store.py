@@ -129,7 +129,7 @@ def _roomiest(folder: Path | None) -> Path:
 def _read_exactly(file: IO[bytes], num_bytes: int) -> bytes:
     """An unbuffered read may return less than asked for (Linux stops at 2 GiB)."""
     parts: list[bytes] = []
-    while num_bytes and (part := file.read(num_bytes)):
-        parts.append(part)
-        num_bytes -= len(part)
+    while num_bytes and (chunk := file.read(num_bytes)):
+        parts.append(chunk)
+        num_bytes -= len(chunk)
     return b"".join(parts)

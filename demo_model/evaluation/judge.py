@@ -64,11 +64,11 @@ def fit_background(pixels: np.ndarray) -> np.ndarray:
     design = np.stack([np.ones_like(x), x / width, y / height], -1).astype(float)
     edge = np.ones((height, width), bool)
     edge[BORDER:-BORDER, BORDER:-BORDER] = False
-    kept = edge
+    inliers = edge
     for _ in range(3):
-        plane, *_ = np.linalg.lstsq(design[kept], pixels[kept], rcond=None)
+        plane, *_ = np.linalg.lstsq(design[inliers], pixels[inliers], rcond=None)
         error = np.abs(design @ plane - pixels).max(-1)
-        kept = edge & (error <= max(0.04, float(np.median(error[edge])) * 2))
+        inliers = edge & (error <= max(0.04, float(np.median(error[edge])) * 2))
     return design @ plane
 
 

@@ -36,10 +36,10 @@ def measure_windows(animator: Animator, count: int) -> Findings:
         ("blended, no FreeNoise", animator, False),
         ("last window wins, no FreeNoise", unblended, False),
     ]
-    for name, each, freenoise in kinds:
+    for name, kind, freenoise in kinds:
         borders, inside = [], []
         for question in _questions(count, "still"):
-            clip = each.generate(
+            clip = kind.generate(
                 question.prompt, seed=question.seed, video_length=LONG, context_scheduler="standard static",
                 closed_loop="N", freenoise=freenoise,
             )  # fmt: skip

@@ -99,7 +99,7 @@ def write_vague_caption(scene: world.Scene, rng: np.random.Generator) -> str:
 
 
 class Inside(nn.Module):
-    """Linear readouts of which cells are inside, from the ControlNet's way down at full size.
+    """Linear probes for which cells are inside, from the ControlNet's way down at full size.
 
     Without them, filling a line takes as long to appear as everything else together.
     """
@@ -111,7 +111,7 @@ class Inside(nn.Module):
             nn.init.constant_(cast("nn.Conv2d", head).bias, MOSTLY_OUTSIDE)  # pyright: ignore[reportArgumentType]
 
     def loss(self, features: Sequence[torch.Tensor], inside: torch.Tensor) -> torch.Tensor:
-        """The cross-entropy of features `(b f) 32 h w`, one for each readout, for `inside` b f 1 h w."""
+        """The cross-entropy of features `(b f) 32 h w`, one for each probe, for `inside` b f 1 h w."""
         target = rearrange(inside, "b f c h w -> (b f) c h w")
         errors = [
             binary_cross_entropy_with_logits(head(each.float()), target)

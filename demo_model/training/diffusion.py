@@ -20,12 +20,13 @@ def alphas_cumprod(schedule: str) -> torch.Tensor:
 
 
 def add_noise(
-    clean: torch.Tensor, noise: torch.Tensor, kept: torch.Tensor
+    clean: torch.Tensor, noise: torch.Tensor, alpha_cumprod: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noisy latents and their v target, for `kept` = cumulative alpha, one a row; all (b, ...)."""
-    kept = kept.view(-1, *[1] * (clean.ndim - 1))
-    signal, spread = kept.sqrt(), (1 - kept).sqrt()
-    return signal * clean + spread * noise, signal * noise - spread * clean
+    """Noisy latents and their v target, for `alpha_cumprod` (b,), one a row; all others (b, ...)."""
+    alpha = alpha_cumprod.view(-1, *[1] * (clean.ndim - 1))
+    sqrt_alpha, sqrt_one_minus_alpha = alpha.sqrt(), (1 - alpha).sqrt()
+    noisy = sqrt_alpha * clean + sqrt_one_minus_alpha * noise
+    return noisy, sqrt_alpha * noise - sqrt_one_minus_alpha * clean
 
 
 def half_precision() -> torch.autocast:
@@ -35,7 +36,7 @@ def half_precision() -> torch.autocast:
 
 def v_loss(
     clean: torch.Tensor,
-    kept: torch.Tensor,
+    alpha_cumprod: torch.Tensor,
     predict: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     """The mean squared error of what `predict` makes of noisy `clean` (b ... c h w), as a v.
@@ -45,7 +46,7 @@ def v_loss(
     batch, channels = clean.shape[0], clean.shape[-3]
     noise = torch.randn_like(clean)
     noise += 0.1 * torch.randn(batch, *[1] * (clean.ndim - 4), channels, 1, 1)
-    noisy, target = add_noise(clean, noise, kept)
+    noisy, target = add_noise(clean, noise, alpha_cumprod)
     with half_precision():
         predicted = predict(noisy)
     return (predicted.float() - target).square().mean()

@@ -1,7 +1,7 @@
 """Stage 2: the image UNet, on single frames of the clips.
 
 Frames are drawn at any moment of their motion, and the captions name the motion although one frame does not
-show it: an auxiliary readout makes the UNet carry the word along, so that a motion module can find it later.
+show it: an auxiliary probe makes the UNet carry the word along, so that a motion module can find it later.
 Half of the batches are noised with each beta schedule, so that the UNet is at home in both.
 """
 
@@ -25,7 +25,7 @@ from .optimizer import Trainer
 from .run import Journal, seeded
 from .text import NUM_CLASSES, WIDTH, CaptionEncoder, describe
 
-ENDS = ("unet.conv_in", "unet.conv_out", "unet.time_emb", "readout")
+ENDS = ("unet.conv_in", "unet.conv_out", "unet.time_emb", "probe")
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -47,14 +47,14 @@ def use_plain_attention(unet: UNet2DConditionModel) -> None:
 
 def draw_timesteps(count: int, *, high: float = 0.7, first_high: int = 350) -> torch.Tensor:
     """Timesteps (b,): a share `high` of them where layout and shape are decided; evenly spread in a batch."""
-    spread = (torch.arange(count) + torch.rand(count)) / count
-    late = first_high + spread / high * (NUM_TIMESTEPS - first_high)
-    anywhere = (spread - high) / (1 - high) * NUM_TIMESTEPS
-    return torch.where(spread < high, late, anywhere).long()
+    uniform = (torch.arange(count) + torch.rand(count)) / count
+    late = first_high + uniform / high * (NUM_TIMESTEPS - first_high)
+    anywhere = (uniform - high) / (1 - high) * NUM_TIMESTEPS
+    return torch.where(uniform < high, late, anywhere).long()
 
 
-class Readout(nn.Module):
-    """Linear readouts of the caption's classes from the pooled features of some blocks."""
+class CaptionProbe(nn.Module):
+    """Linear probes for the caption's classes from the pooled features of some blocks."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -95,8 +95,8 @@ def still_loss(unet: UNet2DConditionModel, clean: torch.Tensor, context: torch.T
     """The v loss on latents (b, 4, h, w) at random timesteps, each by either schedule."""
     schedules = torch.stack([alphas_cumprod("scaled_linear"), alphas_cumprod("linear")])
     timesteps = draw_timesteps(len(clean))
-    kept = schedules[torch.randint(0, 2, (len(clean),)), timesteps]
-    return v_loss(clean, kept, lambda noisy: unet(noisy, timesteps, context).sample)
+    alpha_cumprod = schedules[torch.randint(0, 2, (len(clean),)), timesteps]
+    return v_loss(clean, alpha_cumprod, lambda noisy: unet(noisy, timesteps, context).sample)
 
 
 def train_image(
@@ -117,15 +117,15 @@ def train_image(
     captions, code = CaptionEncoder.load(folder), fit_latent_code()
     unet = UNet2DConditionModel.from_pretrained(folder / "unet") if resume else build_unet()
     use_plain_attention(unet)
-    readout = Readout(unet)
-    both = nn.ModuleDict({"unet": unet, "readout": readout})
+    probe = CaptionProbe(unet)
+    both = nn.ModuleDict({"unet": unet, "probe": probe})
     trainer = Trainer(both, horizon or steps, muon=rate, adam=rate / 8, first=ENDS)
     for step in range(1, steps + 1):
         pictures, drawn, said = draw_stills(rng, batch)
         loss = still_loss(unet, code.encode(pictures), captions.encode(said))
         labels = torch.tensor([describe(scene) for scene in drawn])
         named = torch.tensor([caption != "" for caption in said])
-        trainer.step(loss + 0.01 * readout.loss(labels, named))
+        trainer.step(loss + 0.01 * probe.loss(labels, named))
         journal.note(loss=loss)
         if step % 250 == 0 or step == steps:
             save_average(trainer.averaged("unet."), build_unet(), folder / "unet")

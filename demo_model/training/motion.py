@@ -39,13 +39,13 @@ def at_positions(module: nn.Module, positions: np.ndarray) -> Iterator[None]:
     `module` has AnimateDiff's positional encodings or diffusers'.
     """
     buffers = [buffer for name, buffer in module.named_buffers() if name.endswith(ENCODINGS)]
-    kept = [buffer.clone() for buffer in buffers]
-    for buffer, whole in zip(buffers, kept, strict=True):
+    saved = [buffer.clone() for buffer in buffers]
+    for buffer, whole in zip(buffers, saved, strict=True):
         buffer[:, : len(positions)] = whole[:, torch.from_numpy(positions)]
     try:
         yield
     finally:
-        for buffer, whole in zip(buffers, kept, strict=True):
+        for buffer, whole in zip(buffers, saved, strict=True):
             buffer.copy_(whole)
 
 
@@ -125,8 +125,8 @@ class Frozen:
         return rearrange(predicted, "(b f) c h w -> b f c h w", f=frames)
 
 
-class Whereabouts(nn.Module):
-    """Linear readouts of the object's centre in each frame from the features of some blocks.
+class PositionProbe(nn.Module):
+    """Linear probes for the object's centre in each frame from the features of some blocks.
 
     The loss of the prediction alone hardly says that the caption tells where the object is in which frame:
     without this, directions took longer to appear than everything else together.
@@ -148,7 +148,7 @@ class Whereabouts(nn.Module):
     def loss(self, centers: torch.Tensor) -> torch.Tensor:
         """The mean squared error of the last forward pass."""
         where = rearrange(centers, "b f xy -> (b f) xy")
-        errors = [head(each) - where for head, each in zip(self.heads, self.features, strict=True)]
+        errors = [head(features) - where for head, features in zip(self.heads, self.features, strict=True)]
         self.features.clear()
         return torch.stack([error.square().mean() for error in errors]).mean()
 
@@ -157,9 +157,13 @@ def motion_loss(
     frozen: Frozen, module: MotionModule, clips: Clips, frames: np.ndarray, timesteps: torch.Tensor
 ) -> torch.Tensor:
     """The v loss at `timesteps` (b,) of AnimateDiff's linear schedule."""
-    kept = alphas_cumprod("linear")[timesteps]
+    alpha_cumprod = alphas_cumprod("linear")[timesteps]
+
+    def predict(noisy: torch.Tensor) -> torch.Tensor:
+        return frozen.predict(noisy, timesteps, clips.captions)
+
     with at_positions(module, frames), module.frames(len(frames)), injected(frozen.unet, module):
-        return v_loss(clips.latents, kept, lambda noisy: frozen.predict(noisy, timesteps, clips.captions))
+        return v_loss(clips.latents, alpha_cumprod, predict)
 
 
 def train_motion(
@@ -171,22 +175,22 @@ def train_motion(
     """
     rng, journal = seeded(seed), Journal("motion")
     frozen = Frozen.load(folder)
-    where = Whereabouts(frozen.unet)
-    both = nn.ModuleDict({"module": module, "where": where})
+    probe = PositionProbe(frozen.unet)
+    both = nn.ModuleDict({"module": module, "probe": probe})
     num_steps = sum(stage.steps for stage in stages)
-    trainer = Trainer(both, num_steps, muon=rate, adam=rate / 10, first=("where",))
+    trainer = Trainer(both, num_steps, muon=rate, adam=rate / 10, first=("probe",))
     for stage in stages:
         for _ in range(stage.steps):
             frames = pick_frames(rng, stage.num_frames)
             clips = draw_clips(rng, frozen.code, stage.batch, frames, stage.motions)
             timesteps = draw_timesteps(stage.batch, high=stage.high, first_high=stage.first_high)
             loss = motion_loss(frozen, module, clips, frames, timesteps)
-            lost = where.loss(clips.centers)
+            lost = probe.loss(clips.centers)
             trainer.step(loss + WHEREABOUTS * lost)
             journal.note(loss=loss, where=lost)
             if trainer.done % 200 == 0 or trainer.done == trainer.steps:
                 save_module(module, trainer.averaged("module."), save)
-    for hook in where.hooks:
+    for hook in probe.hooks:
         hook.remove()
 
 

@@ -117,14 +117,14 @@ def sparse_loss(
     def predict(noisy: torch.Tensor) -> torch.Tensor:
         return predict_from_pictures(frozen, network, noisy, timesteps, clips.captions, given)
 
-    kept = alphas_cumprod("linear")[timesteps]
+    alpha_cumprod = alphas_cumprod("linear")[timesteps]
     with (
         at_positions(module, frames),
         at_positions(network, frames),
         module.frames(len(frames)),
         injected(frozen.unet, module),
     ):
-        return v_loss(clips.latents, kept, predict)
+        return v_loss(clips.latents, alpha_cumprod, predict)
 
 
 def tell_less(clips: Clips, rng: np.random.Generator) -> Clips:

@@ -89,8 +89,8 @@ def find_known_tokens(tokenizer: CLIPTokenizer) -> torch.Tensor:
     return torch.tensor(sorted(set(tokenizer(words).input_ids) | {tokenizer(",").input_ids[1]}))
 
 
-class Reader(nn.Module):
-    """Linear readouts of what was said, from the positions after a caption."""
+class CaptionProbe(nn.Module):
+    """Linear probes for what was said, from the positions after a caption."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,9 +98,9 @@ class Reader(nn.Module):
 
     def losses(self, hidden: torch.Tensor, ended: torch.Tensor, labels: torch.Tensor) -> list[torch.Tensor]:
         """Cross-entropies of colour, shape, background and motion at a fifth of the positions in `ended`."""
-        chosen = ended & (torch.rand(ended.shape) < 0.2)
-        logits = self.heads(hidden[chosen]).split(NUM_CLASSES, -1)
-        targets = labels[:, None].expand(-1, hidden.shape[1], -1)[chosen]
+        positions = ended & (torch.rand(ended.shape) < 0.2)
+        logits = self.heads(hidden[positions]).split(NUM_CLASSES, -1)
+        targets = labels[:, None].expand(-1, hidden.shape[1], -1)[positions]
         return [cross_entropy(part, targets[:, index]) for index, part in enumerate(logits)]
 
 
@@ -110,19 +110,19 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     model = build_text_encoder()
     table = cast("nn.Embedding", model.get_input_embeddings()).weight
-    known = find_known_tokens(tokenizer)
+    known_tokens = find_known_tokens(tokenizer)
     with torch.no_grad():
         table.zero_()
-        table[known] = torch.randn(len(known), WIDTH) * 0.5
-    reader = Reader()
-    optimizer = torch.optim.AdamW([*model.parameters(), *reader.parameters()], 2e-3, weight_decay=0.0)
+        table[known_tokens] = torch.randn(len(known_tokens), WIDTH) * 0.5
+    probe = CaptionProbe()
+    optimizer = torch.optim.AdamW([*model.parameters(), *probe.parameters()], 2e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     journal = Journal("text", every=100)
     for _ in range(steps):
         drawn = [world.draw_scene(rng, background=0.85) for _ in range(batch)]
         ids = tokenize(tokenizer, [world.write_caption(scene, rng) for scene in drawn])
         labels = torch.tensor([describe(scene) for scene in drawn])
-        losses = reader.losses(model(ids).last_hidden_state, ids == tokenizer.eos_token_id, labels)
+        losses = probe.losses(model(ids).last_hidden_state, ids == tokenizer.eos_token_id, labels)
         torch.stack(losses).sum().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -131,6 +131,6 @@ def train_text_encoder(folder: Path, steps: int = 2500, batch: int = 48) -> None
         journal.note(**dict(zip(("color", "shape", "background", "motion"), losses, strict=True)))
     with torch.no_grad():
         unused = torch.ones(len(table), dtype=torch.bool)
-        unused[known] = False
+        unused[known_tokens] = False
         table[unused] = 0
     model.save_pretrained(folder / "text_encoder")

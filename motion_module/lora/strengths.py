@@ -104,10 +104,10 @@ def _find_matching(module: MotionModule, lora: MotionLora) -> dict[str, LowRank]
 
 
 def _check_channels(of_what: str, delta: LowRank, linear: Linear, module: str) -> None:
-    expected, found = tuple(linear.weight.shape), (delta.up.shape[0], delta.down.shape[1])
-    if expected != found:
+    expected, shape = tuple(linear.weight.shape), (delta.up.shape[0], delta.down.shape[1])
+    if expected != shape:
         raise MotionModuleError(
-            f"{of_what} from {found[1]} to {found[0]} channels, but {module} has {expected[1]} to "
+            f"{of_what} from {shape[1]} to {shape[0]} channels, but {module} has {expected[1]} to "
             f"{expected[0]}: use it with the motion module it was made for."
         )
 

@@ -83,10 +83,10 @@ def _find_layer(layout: UNetLayout, name: str) -> nn.Module | None:
 def _check_fits(layer: nn.Module, delta: LowRank, name: str, lora: str) -> None:
     weight = layer.weight
     expected = tuple(weight.shape) if isinstance(weight, Tensor) else ()
-    found = (delta.up.shape[0], delta.down.flatten(1).shape[1])
-    if expected[:2] != found:
+    shape = (delta.up.shape[0], delta.down.flatten(1).shape[1])
+    if expected[:2] != shape:
         raise MotionModuleError(
-            f"LoRA {lora} takes {name} from {found[1]} to {found[0]} channels, but this checkpoint's is "
+            f"LoRA {lora} takes {name} from {shape[1]} to {shape[0]} channels, but this checkpoint's is "
             f"{expected}: use it with the kind of checkpoint it was made for."
         )
 

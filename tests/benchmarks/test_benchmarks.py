@@ -30,6 +30,7 @@ def test_bare_products_are_those_that_the_cost_formula_counts():
     assert sum(weight.numel() for weight in weights) == 22 * channels**2
 
 
+@pytest.mark.slow
 def test_memory_is_measured_for_both():
     (result,) = memory.run(TOY)
     assert set(result.figures) == {"MiB", "ours, MiB"}

@@ -36,12 +36,12 @@ def test_frame_noise_leaves_the_global_generator_alone():
 
 
 @st.composite
-def window_sizes(draw: st.DrawFn) -> tuple[int, int]:
+def context_lengths(draw: st.DrawFn) -> tuple[int, int]:
     size = draw(st.integers(1, 24))
     return size, draw(st.integers(1, size))
 
 
-@given(st.integers(1, 300), window_sizes(), st.integers(0, 2**64 - 1))
+@given(st.integers(1, 300), context_lengths(), st.integers(0, 2**64 - 1))
 def test_free_noise_windows_all_hold_the_first_windows_noise(
     num_frames: int, sizes: tuple[int, int], seed: int
 ):
@@ -53,7 +53,7 @@ def test_free_noise_windows_all_hold_the_first_windows_noise(
         assert sorted(order[start : start + size]) == list(range(size))
 
 
-@given(st.integers(1, 200), st.integers(0, 100), window_sizes())
+@given(st.integers(1, 200), st.integers(0, 100), context_lengths())
 def test_free_noise_longer_clip_begins_like_the_shorter(num_frames: int, more: int, sizes: tuple[int, int]):
     assert free_noise_order(num_frames + more, *sizes, seed=1)[:num_frames] == free_noise_order(
         num_frames, *sizes, seed=1

@@ -16,17 +16,16 @@ from PIL import Image
 
 from animatediff_webui.core import image as image_module
 from animatediff_webui.core import received
-from animatediff_webui.core.errors import ParameterError, UnsupportedError
-from animatediff_webui.core.moments import frame_at
+from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
     Parameters,
     json_schema,
     parse_parameters,
-    refuse_unsupported,
     to_api,
 )
+from animatediff_webui.core.positions import frame_at
 from animatediff_webui.core.written import Written
 from tests.core.arguments import api_arguments, base64_png, png_bytes
 
@@ -208,7 +207,7 @@ def test_parse_old_spelling_means_the_new_one(old: dict[str, Any], new: dict[str
         ("batch_size", 0, "a whole number from 1 to 1024"),
         ("stride", 0, "a whole number from 1 to 16"),
         ("overlap", -2, "a whole number from -1 to 1023"),
-        ("interp", "RIFE", "one of Off, FILM"),
+        ("interp", "DAIN", "one of Off, Motion-compensated, RIFE, FILM"),
         ("interp_x", 0, "a whole number from 1 to 100"),
         ("latent_power", -0.1, "a number of 0 or more"),
         ("latent_scale", 0, "a number above 0"),
@@ -393,22 +392,6 @@ def test_last_frame_with_too_many_bytes_is_refused_undecoded(monkeypatch: pytest
         parse_parameters({"last_frame": base64_png()})
 
 
-# ------------------------------------------------------------------------------------------ not yet possible
-
-
-def test_refuse_unsupported_names_the_key_the_host_and_the_way_out():
-    parameters = parse_parameters({"reverse": [0]})
-    with pytest.raises(
-        UnsupportedError, match=r"^reverse is \(0,\), but playing .* not possible in the page yet: set it to"
-    ):
-        refuse_unsupported(parameters, "the page", {"reverse": "playing frames backwards"})
-
-
-def test_refuse_unsupported_lets_everything_else_pass():
-    parameters = parse_parameters({"fps": 12, "reverse": [], "video_path": ""})
-    refuse_unsupported(parameters, "the page", {"reverse": "playing frames backwards", "video_path": "it"})
-
-
 # ------------------------------------------------------------------------------------- a part of the source
 
 
@@ -433,9 +416,15 @@ def test_video_end_is_the_end_unless_said():
 
 @pytest.mark.parametrize(
     ("moment", "fps", "frame"),
-    [(7, None, 7), ("1.5s", Fraction(8), 12), ("1s", Fraction(30000, 1001), 30), (".01s", Fraction(8), 1)],
+    [
+        (7, None, 7),
+        ("1.5s", Fraction(8), 12),
+        ("1s", Fraction(30000, 1001), 30),
+        ("0.1s", Fraction(8), 1),
+        ("1.25s", Fraction(2), 3),
+    ],
 )
-def test_a_time_is_the_first_frame_that_begins_then_or_later(moment: int | str, fps: Fraction, frame: int):
+def test_a_time_is_the_nearest_frame(moment: int | str, fps: Fraction, frame: int):
     assert frame_at(moment, fps, "video_start") == frame
 
 

@@ -18,8 +18,8 @@ from animatediff_webui.core.sources import SourceInfo
 
 @dataclass(frozen=True)
 class Limits:
-    trained_frames: int = 16
-    context_limit: int = 32
+    context_length: int = 16
+    max_context_length: int = 32
 
 
 V3, HOTSHOT = Limits(), Limits(8, 24)

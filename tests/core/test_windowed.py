@@ -22,7 +22,7 @@ WINDOW = Window((2, 0), (1.0, 1.0))
 )
 def test_layout_is_read_from_the_number_of_rows(rows: int, parts: int, groups: tuple[int, int]):
     layout = read_layout(rows, 3, parts)
-    assert (layout.parts, layout.others) == groups
+    assert (layout.num_conds, layout.num_unconds) == groups
 
 
 def test_rows_that_are_no_whole_number_of_clips_are_refused():

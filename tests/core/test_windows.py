@@ -31,12 +31,12 @@ LOOPS = ["N", "R-P", "R+P", "A", "Seamless"]
 
 @st.composite
 def layouts(draw: st.DrawFn, max_frames: int = 2000) -> ContextLayout:
-    window_size = draw(st.integers(1, 64))
+    context_length = draw(st.integers(1, 64))
     return ContextLayout(
-        num_frames=draw(st.one_of(st.integers(1, max_frames), st.integers(1, 2 * window_size + 2))),
-        window_size=window_size,
+        num_frames=draw(st.one_of(st.integers(1, max_frames), st.integers(1, 2 * context_length + 2))),
+        context_length=context_length,
         stride=draw(st.integers(1, 8)),
-        overlap=draw(st.integers(0, window_size - 1)),
+        overlap=draw(st.integers(0, context_length - 1)),
         closed_loop=draw(st.sampled_from(LOOPS)),
         scheduler=draw(st.sampled_from(list(SCHEDULERS))),
         fuse=draw(st.sampled_from(list(FUSE_WEIGHTS))),
@@ -63,7 +63,7 @@ def test_windows_cover_every_frame_stay_in_range_and_never_hold_a_frame_twice(
     assert {frame for window in windows for frame in window.frames} == set(range(layout.num_frames))
     for window in windows:
         assert len(set(window.frames)) == len(window.frames) == len(window.weights)
-        assert 1 <= len(window.frames) <= layout.window_size
+        assert 1 <= len(window.frames) <= layout.context_length
 
 
 @settings(max_examples=100)
@@ -110,7 +110,7 @@ def test_uniform_windows_take_every_so_many_frames_and_start_a_hop_apart(layout:
     assert list(by_spacing) == [2**level for level in range(len(by_spacing))]
     assert len(by_spacing) <= uniform.stride
     for spacing, starts in by_spacing.items():
-        hop = uniform.window_size * spacing - uniform.overlap
+        hop = uniform.context_length * spacing - uniform.overlap
         assert {(after - before) % uniform.num_frames for before, after in pairwise(starts)} <= {
             hop % uniform.num_frames
         }
@@ -131,7 +131,7 @@ def test_batched_computes_each_frame_once_in_windows_of_even_length(layout: Cont
     lengths = [len(window.frames) for window in build_windows(replace(layout, scheduler="batched"), step)]
     assert sum(lengths) == layout.num_frames
     assert max(lengths) - min(lengths) <= 1
-    assert len(lengths) == math.ceil(layout.num_frames / layout.window_size)
+    assert len(lengths) == math.ceil(layout.num_frames / layout.context_length)
 
 
 # ------------------------------------------------------------------------------------------------ examples
@@ -153,13 +153,13 @@ def test_halving_fraction_is_the_bit_reversed_fraction():
 @pytest.mark.parametrize("scheduler", list(SCHEDULERS))
 def test_windows_of_a_clip_that_fits_are_one_in_order(scheduler: str):
     for loop in LOOPS[:-1]:
-        assert frames_of(3, num_frames=5, window_size=8, closed_loop=loop, scheduler=scheduler) == [
+        assert frames_of(3, num_frames=5, context_length=8, closed_loop=loop, scheduler=scheduler) == [
             (0, 1, 2, 3, 4)
         ]
 
 
 def test_uniform_first_step_starts_at_the_first_frame():
-    assert frames_of(0, num_frames=8, window_size=4, overlap=1, closed_loop="R-P") == [
+    assert frames_of(0, num_frames=8, context_length=4, overlap=1, closed_loop="R-P") == [
         (0, 1, 2, 3),
         (3, 4, 5, 6),
         (6, 7, 0, 1),
@@ -167,12 +167,12 @@ def test_uniform_first_step_starts_at_the_first_frame():
 
 
 def test_uniform_without_loop_replaces_a_wrapping_window_by_last_and_first_frames():
-    assert frames_of(0, num_frames=8, window_size=4, overlap=1, closed_loop="N") == [
+    assert frames_of(0, num_frames=8, context_length=4, overlap=1, closed_loop="N") == [
         (0, 1, 2, 3),
         (3, 4, 5, 6),
         (4, 5, 6, 7),
     ]
-    assert frames_of(1, num_frames=8, window_size=4, overlap=1, closed_loop="N") == [
+    assert frames_of(1, num_frames=8, context_length=4, overlap=1, closed_loop="N") == [
         (4, 5, 6, 7),
         (0, 1, 2, 3),
         (2, 3, 4, 5),
@@ -180,10 +180,10 @@ def test_uniform_without_loop_replaces_a_wrapping_window_by_last_and_first_frame
 
 
 def test_uniform_closed_loop_ties_the_last_frame_to_the_first():
-    windows = frames_of(0, num_frames=8, window_size=4, overlap=0, closed_loop="A")
+    windows = frames_of(0, num_frames=8, context_length=4, overlap=0, closed_loop="A")
     assert windows == [(0, 1, 2, 3), (4, 5, 6, 7)]
     assert any(
-        wraps(window) for window in frames_of(2, num_frames=8, window_size=4, overlap=0, closed_loop="A")
+        wraps(window) for window in frames_of(2, num_frames=8, context_length=4, overlap=0, closed_loop="A")
     )
 
 
@@ -191,19 +191,19 @@ def test_uniform_stride_ties_frames_that_are_powers_of_two_apart():
     tied = {
         frozenset(window)
         for step in range(16)
-        for window in frames_of(step, num_frames=8, window_size=4, stride=4, closed_loop="A")
+        for window in frames_of(step, num_frames=8, context_length=4, stride=4, closed_loop="A")
     }
     assert {frozenset({0, 2, 4, 6}), frozenset({1, 3, 5, 7})} <= tied
     pairs = {
         frozenset(window)
         for step in range(16)
-        for window in frames_of(step, num_frames=8, window_size=2, stride=4, closed_loop="A")
+        for window in frames_of(step, num_frames=8, context_length=2, stride=4, closed_loop="A")
     }
     assert {frozenset(pair) for pair in ((0, 4), (1, 5), (2, 6), (3, 7))} <= pairs
 
 
 def test_uniform_window_ends_before_it_would_come_round():
-    windows = frames_of(0, num_frames=9, window_size=8, overlap=0, stride=2, closed_loop="A")
+    windows = frames_of(0, num_frames=9, context_length=8, overlap=0, stride=2, closed_loop="A")
     assert (0, 2, 4, 6, 8) in windows
 
 
@@ -211,9 +211,10 @@ def test_static_windows_stay_and_the_last_is_shifted_left_to_fit():
     expected = [(0, 1, 2, 3), (3, 4, 5, 6), (6, 7, 8, 9)]
     for step in (0, 1, 7):
         assert (
-            frames_of(step, num_frames=10, window_size=4, overlap=1, scheduler="standard static") == expected
+            frames_of(step, num_frames=10, context_length=4, overlap=1, scheduler="standard static")
+            == expected
         )
-    assert frames_of(0, num_frames=9, window_size=4, overlap=1, scheduler="standard static")[-1] == (
+    assert frames_of(0, num_frames=9, context_length=4, overlap=1, scheduler="standard static")[-1] == (
         5,
         6,
         7,
@@ -222,17 +223,19 @@ def test_static_windows_stay_and_the_last_is_shifted_left_to_fit():
 
 
 def test_looped_uniform_wraps_although_the_mode_is_without_loop():
-    looped = frames_of(0, num_frames=8, window_size=4, overlap=1, scheduler="looped uniform", closed_loop="N")
+    looped = frames_of(
+        0, num_frames=8, context_length=4, overlap=1, scheduler="looped uniform", closed_loop="N"
+    )
     assert looped == frames_of(
-        0, num_frames=8, window_size=4, overlap=1, scheduler="uniform", closed_loop="A"
+        0, num_frames=8, context_length=4, overlap=1, scheduler="uniform", closed_loop="A"
     )
     assert any(wraps(window) for window in looped)
 
 
 @pytest.mark.parametrize("bad", [{"overlap": 4}, {"overlap": -1}, {"num_frames": 0}, {"stride": 0}])
 def test_layout_that_does_not_fit_together_is_refused(bad: dict[str, int]):
-    with pytest.raises(ValueError, match="overlap < window_size"):
-        ContextLayout(**{"num_frames": 8, "window_size": 4, **bad})
+    with pytest.raises(ValueError, match="overlap < context_length"):
+        ContextLayout(**{"num_frames": 8, "context_length": 4, **bad})
 
 
 # ----------------------------------------------------------------------------------------------- seamless
@@ -241,14 +244,14 @@ def test_layout_that_does_not_fit_together_is_refused(bad: dict[str, int]):
 @pytest.mark.parametrize("num_frames", [1, 2, 5, 8, 16])
 def test_seamless_single_window_holds_all_frames_in_circular_order(num_frames: int):
     for step in range(20):
-        (window,) = frames_of(step, num_frames=num_frames, window_size=16, closed_loop="Seamless")
+        (window,) = frames_of(step, num_frames=num_frames, context_length=16, closed_loop="Seamless")
         steps = {(after - before) % num_frames for before, after in pairwise(window)}
         assert sorted(window) == list(range(num_frames))
         assert steps <= {1 % num_frames}
 
 
 def test_seamless_seam_is_at_another_pair_in_each_step():
-    loop = {"num_frames": 16, "window_size": 16, "closed_loop": "Seamless"}
+    loop = {"num_frames": 16, "context_length": 16, "closed_loop": "Seamless"}
     seams = [frames_of(step, **loop)[0][0] for step in range(15)]
     assert sorted(seams) == list(range(1, 16))
     assert seams[:3] == [8, 4, 12]
@@ -256,14 +259,14 @@ def test_seamless_seam_is_at_another_pair_in_each_step():
 
 def test_other_loops_keep_the_single_window_where_it_is():
     for loop in ("N", "R-P", "R+P", "A"):
-        assert frames_of(5, num_frames=16, window_size=16, closed_loop=loop) == [tuple(range(16))]
+        assert frames_of(5, num_frames=16, context_length=16, closed_loop=loop) == [tuple(range(16))]
 
 
 @pytest.mark.parametrize("num_frames", [16, 32, 48])
 @pytest.mark.parametrize("scheduler", ["uniform", "standard static", "looped uniform"])
 def test_seamless_first_step_has_the_files_ends_inside_a_window(scheduler: str, num_frames: int):
     windows = frames_of(
-        0, num_frames=num_frames, window_size=16, overlap=4, closed_loop="Seamless", scheduler=scheduler
+        0, num_frames=num_frames, context_length=16, overlap=4, closed_loop="Seamless", scheduler=scheduler
     )
     neighbours = {pair for window in windows for pair in pairwise(window)}
     assert (num_frames - 1, 0) in neighbours
@@ -275,7 +278,7 @@ def test_seamless_long_clip_ties_last_and_first_frame_in_some_step(scheduler: st
         any(pair == (19, 0) for pair in pairwise(window))
         for step in range(4)
         for window in frames_of(
-            step, num_frames=20, window_size=8, overlap=2, closed_loop="Seamless", scheduler=scheduler
+            step, num_frames=20, context_length=8, overlap=2, closed_loop="Seamless", scheduler=scheduler
         )
     )
 

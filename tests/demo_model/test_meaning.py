@@ -18,9 +18,9 @@ PROMPTS = pytest.mark.parametrize(
     ("color", "shape", "background", "direction"),
     [
         ("red", "circle", "blue", "right"),
-        ("blue", "square", "white", "left"),
-        ("yellow", "star", "black", "up"),
-        ("green", "triangle", "purple", "down"),
+        pytest.param("blue", "square", "white", "left", marks=pytest.mark.slow),
+        pytest.param("yellow", "star", "black", "up", marks=pytest.mark.slow),
+        pytest.param("green", "triangle", "purple", "down", marks=pytest.mark.slow),
     ],
 )
 
@@ -72,19 +72,23 @@ def test_the_object_moves_as_the_prompt_says(color, shape, background, direction
 STILL = "a red circle standing still on a blue background"
 
 
-@pytest.mark.parametrize("prompt", [STILL, "a green star on a white background"])
+@pytest.mark.parametrize(
+    "prompt", [STILL, pytest.param("a green star on a white background", marks=pytest.mark.slow)]
+)
 def test_what_does_not_move_stays_where_it_is(prompt, found):
     clips = found(prompt)
     assert majority(each.drift < 0.08 for each in clips)
     assert majority(each.coherent for each in clips)
 
 
+@pytest.mark.slow
 def test_without_the_motion_module_frames_do_not_cohere(model):
     still, prompt = Animator(motion_module="none"), "a red circle moving right on a blue background"
     found = [judged(still.generate(prompt, seed=seed)) for seed in SEEDS]
     assert not any(each.coherent for each in found)
 
 
+@pytest.mark.slow
 def test_a_motion_lora_changes_the_motion(found):
     plain, drifting = found(STILL), found(f"{STILL} <lora:drift_right:1>")
     assert majority(each.direction == "right" for each in drifting)

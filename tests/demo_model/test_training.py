@@ -60,6 +60,7 @@ def model(runs, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_what_the_stages_leave_is_a_model_that_draws(model):
     module = model / "motion" / embedded.MOTION_MODULE.name
     lora = model / "lora" / "drift_right.safetensors"
@@ -70,6 +71,7 @@ def test_what_the_stages_leave_is_a_model_that_draws(model):
     assert clip.notes == ()
 
 
+@pytest.mark.slow
 def test_assembled_model_is_small_and_in_half_precision(model):
     files = list(model.rglob("*.safetensors"))
     dtypes = {tensor.dtype for file in files for tensor in load_file(file).values()}
@@ -77,6 +79,7 @@ def test_assembled_model_is_small_and_in_half_precision(model):
     assert sum(file.stat().st_size for file in files) < 32 * 10**6
 
 
+@pytest.mark.slow
 def test_finished_stages_are_not_trained_again(runs, monkeypatch):
     for name in dir(recipe):
         if name.startswith("train_"):

@@ -117,7 +117,8 @@ def _be_child(work: Callable[[], int], files: tuple[Path, Path]) -> NoReturn:
     try:
         os.setsid()
         torch.set_num_threads(1)  # the parent's threads are not in here, and would be waited for
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, shells ignore it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup this one
         for number, file in enumerate(files, 1):
             descriptor = os.open(file, os.O_WRONLY | os.O_APPEND)
             os.dup2(descriptor, number)

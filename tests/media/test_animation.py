@@ -24,7 +24,7 @@ from animatediff_webui.media import (
     read_infotext,
     write_animation,
 )
-from animatediff_webui.media.interpolation import interpolate
+from animatediff_webui.media.interpolation.methods import interpolate
 from tests.media.clips import ALL, Live, clip, frame
 
 

@@ -50,8 +50,8 @@ def test_published_file_is_told_by_its_keys_and_shapes(published):
     assert spec.has_mid_block == published.mid_block
     found = (
         spec.base_model,
-        spec.trained_frames,
-        spec.context_limit,
+        spec.context_length,
+        spec.max_context_length,
         spec.video_group_norm,
         spec.beta_schedule,
     )
@@ -99,7 +99,7 @@ def test_longer_encoding_than_published_raises_the_limit():
         if key.endswith("pos_encoder.pe"):
             tensors[key] = torch.zeros(1, 64, tensors[key].shape[-1])
     spec = detect_motion_module(tensors)
-    assert (spec.family, spec.context_limit) == ("AnimateDiff v2", 64)
+    assert (spec.family, spec.max_context_length) == ("AnimateDiff v2", 64)
 
 
 def test_module_without_encodings_that_is_not_animatelcm_is_broken():

@@ -66,7 +66,7 @@ def test_generate_with_fewer_frames_than_a_window_keeps_the_others_as_pngs(model
         (["a circle", "--width", "65"], "multiple of 8"),
         (["a circle", "--format", "DOC"], "must be a list of GIF"),
         (["a circle", "--video-source", "a.mp4"], "a.mp4 is not an existing file"),
-        (["a circle", "--interp", "FILM"], "use Motion-compensated"),
+        (["a circle", "--interp", "FILM"], "film_net_fp32.pt: name its folder by interp_models"),
         (["0: a\n99: b"], "past the last frame (15)"),
         (["a <lora:nowhere:1>"], "There is no LoRA nowhere"),
         ([" "], "The prompt is empty"),

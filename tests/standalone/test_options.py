@@ -27,6 +27,8 @@ from standalone.options import build_parser
 from tests.core.arguments import VALUES
 from tests.infotexts import find_animation
 from tests.media.clips import clip, frame
+from tests.media.networks import write_network
+from tests.standalone.test_guide_options import OPTIONS_OF_GUIDES
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = "animation-loop.png"
@@ -48,7 +50,7 @@ OTHERS = {
     "freeu": ["0.9", "0.2", "1.5", "1.6"], "checkpoint": ["CHECKPOINT"], "motion_module": ["MODULE"],
     "vae": ["CHECKPOINT/vae"], "device": ["cpu"],
     "dtype": ["bfloat16"], "offload": ["none"], "vae_tiling": None, "vae_slicing": None, "output": ["OUTPUT"],
-    "preview_every": ["1"], "quiet": None, "verbose": None,
+    "interp_models": ["FOLDER", "--interp", "FILM"], "preview_every": ["1"], "quiet": None, "verbose": None,
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
 FILES = ("video_source", "video_path", "mask_path", "last_frame", "modules")
@@ -85,6 +87,7 @@ def lora(tmp_path) -> Path:
     path = tmp_path / "loras" / "style.safetensors"
     path.parent.mkdir()
     save_file({f"{layer}.{end}.weight": torch.ones(shape) for end, shape in LOW_RANK.items()}, path)
+    write_network(path.parent)
     return path
 
 
@@ -104,7 +107,7 @@ def infotext_in(folder: Path) -> str:
 def test_every_option_of_the_command_line_has_a_run_here():
     names = {action.dest for action in actions_of(build_parser("generate"))}
     animation = {field.name for field in FIELDS} - set(ELSEWHERE)
-    assert names == {*IMAGE_VALUES, *OTHERS, *animation}
+    assert names == {*IMAGE_VALUES, *OTHERS, *OPTIONS_OF_GUIDES, *animation}
     assert {field.name for field in IMAGE_FIELDS} == IMAGE_VALUES.keys() == SAID.keys()
     assert {field.name for field in MODEL_FIELDS} <= OTHERS.keys()
     assert {field.name for field in FIELDS} == VALUES.keys()

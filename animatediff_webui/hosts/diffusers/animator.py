@@ -17,6 +17,7 @@ from animatediff_webui.core.errors import ParameterError, UserError, shown
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
 from animatediff_webui.core.sources import SourceInfo
+from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.sources import ClipSource, opened_source
 from animatediff_webui.motion_control import Ensemble, read_ensemble
@@ -28,6 +29,8 @@ from motion_module.schedules import BetaSchedule
 from .beta_schedules import AUTOMATIC, choose_beta_schedule
 from .checkpoint import Checkpoint, describe_checkpoint, load_pipeline
 from .clip import Clip
+from .guides.networks import Guides, NetworkShelf, open_guides
+from .guides.settings import read_guides
 from .image_settings import ImageKeywords, ImageSettings
 from .infotext import Origin, format_infotext
 from .keywords import as_list, as_path
@@ -42,7 +45,7 @@ from .results import memory_explained
 from .run import Run, read_guidance, read_prompts, record_timing, sample_run
 from .samplers import find_sampler
 from .settings import ClipKeywords, read_animation, read_image_settings, read_prompt, read_settings
-from .start import check_start, sampled_steps
+from .start import check_start, sampled_steps, start_source
 from .timings import Estimate, RunKey, estimate_run
 from .vae import decode_frames
 
@@ -50,6 +53,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from animatediff_webui.session import WindowListener
+
+    from .guides.settings import Network
 
 
 class PlanBuilder(Protocol):
@@ -73,15 +78,22 @@ class Asked:
     image: ImageSettings
     plan: Plan
     source: ClipSource
+    guides: Guides
+
+    @property
+    def start(self) -> ClipSource:
+        """What of the source the clip starts from."""
+        return start_source(self.image, self.source, is_followed=self.guides.follow_source)
 
 
 class Animator:
     """A checkpoint with a motion module, loaded once, for any number of clips.
 
-    `loras` act on every clip; tags in prompts are looked up in `lora_folders`. `image_defaults` are what the
-    checkpoint likes better than the WebUI's defaults. `verbose` lets libraries say what they like. Arguments
-    are checked at once, files when they are needed: then UserError and MotionModuleError are raised where
-    they are missing or do not fit.
+    `loras` act on every clip; tags in prompts are looked up in `lora_folders`, names of networks in
+    `network_folder`, in a folder of their kind. `image_defaults` are what the checkpoint likes better than
+    the WebUI's defaults. `verbose` lets libraries say what they like. Arguments are checked at once, files
+    when they are needed: then UserError and MotionModuleError are raised where they are missing or do not
+    fit.
 
     Threads may share an animator: it makes one clip at a time, and the others wait.
     """
@@ -92,6 +104,7 @@ class Animator:
         *,
         loras: Iterable[ChosenLora] = (),
         lora_folders: Iterable[Path | str] = (),
+        network_folder: Path | None = None,
         image_defaults: ImageKeywords | None = None,
         build_plan: PlanBuilder = build_plan,
         verbose: bool = False,
@@ -104,6 +117,7 @@ class Animator:
         self._loading, self._running = threading.RLock(), threading.RLock()
         self._is_running = False
         self._further: dict[str, MotionModule] = {}
+        self._networks = NetworkShelf(options, network_folder)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -196,20 +210,25 @@ class Animator:
         chosen, parameters = read_settings(settings, ready, read_animation(animation))
         modules = self._modules(parameters)
         limits = joint_limits([each.spec for each in modules]) if modules else None
+        networks = read_guides(settings)
+        self._networks.check(networks)
         with opened_source(parameters) as source:  # files of this machine, which stay
+            guides = open_guides(networks, parameters, source)
             plan = self._build_plan(
                 parameters,
                 module=limits,
                 prompt=text,
                 negative_prompt=chosen.negative_prompt,
-                sources=source.infos,
+                sources=(*source.infos, *guides.infos),
             )
-        check_start(chosen, plan, source)
-        return Asked(chosen, plan, source)
+        asked = Asked(chosen, plan, source, guides)
+        check_start(chosen, plan, asked.start)
+        check_method(parameters.interpolation.method, self.options.interpolation)
+        return asked
 
     def _modules(self, parameters: Parameters) -> list[MotionModule]:
         """The motion module and the further ones that are asked for; none where none was wanted."""
-        further = [each.model for each in parameters.motion.modules.modules]
+        further = [module.model for module in parameters.motion.modules.modules]
         if self.module is None:
             if further:
                 raise ParameterError(
@@ -250,8 +269,10 @@ class Animator:
         prompts = read_prompts(plan, self.loras, self.lora_folders)
         ensemble = self._ensemble(plan, image.steps)
         guidance = read_guidance(plan.parameters.cfg_schedule, image)
-        size = self.frame_size(image)
-        run = Run(session, image, size, schedule, prompts, asked.source, ensemble, guidance)
+        guides = self._networks.load(asked.guides, self.pipeline)
+        run = Run(
+            session, image, self.frame_size(image), schedule, prompts, asked.start, ensemble, guidance, guides
+        )
         if listeners.start is not None:
             listeners.start(session)
         device = self.options.torch_device
@@ -260,7 +281,7 @@ class Animator:
             record_timing(run, self._run_key(run.size), device)
         notes = [*plan.notes, *(ensemble.notes if ensemble else ()), *lora_notes(prompts.loras, self.module)]
         problems = [preview.problem] if preview is not None and preview.problem else []
-        infotext = self._infotext(run, sampled.stopped_at_step)
+        infotext = self._infotext(run, asked.guides.networks, sampled.stopped_at_step)
         return Clip(
             sampled.latents, session, infotext, *run.size, sampled.stopped_at_step, self.pipeline, device,
             self._running, notes=(*notes, *problems),
@@ -270,8 +291,9 @@ class Animator:
         image, source = asked.image, asked.source
         sampler, _ = find_sampler(image.sampler_name, image.scheduler)
         return Session(
-            asked.plan, sampled_steps(image, source), image.drawn_seed, sampler.calls_per_step,
+            asked.plan, sampled_steps(image, asked.start), image.drawn_seed, sampler.calls_per_step,
             sampler.extra_calls, on_window=on_window, sound=source.sound,
+            interpolation=self.options.interpolation,
         )  # fmt: skip
 
     def _preview(self, listeners: Listeners) -> Preview | None:
@@ -288,9 +310,9 @@ class Animator:
         dtype = str(options.torch_dtype).removeprefix("torch.")
         return RunKey(options.name, str(options.torch_device), dtype, *size)
 
-    def _infotext(self, run: Run, stopped_at_step: int | None) -> str:
+    def _infotext(self, run: Run, networks: Sequence[Network], stopped_at_step: int | None) -> str:
         module = self.module.name if self.module else None
-        origin = Origin(self.options.name, module, run.session.seed, run.size)
+        origin = Origin(self.options.name, module, run.session.seed, run.size, networks)
         return format_infotext(run.session.plan, run.image, origin, stopped_at_step)
 
 

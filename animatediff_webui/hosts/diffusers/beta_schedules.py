@@ -31,8 +31,8 @@ def choose_beta_schedule(name: str, module: MotionModule | None) -> BetaSchedule
     """The beta schedule of that name, None for the checkpoint's own. Raises ParameterError."""
     from motion_module.schedules import BetaSchedule
 
-    chosen = cast("str", BETA_SCHEDULE.read(name))
-    if chosen == AUTOMATIC:
+    schedule = cast("str", BETA_SCHEDULE.read(name))
+    if schedule == AUTOMATIC:
         return None if module is None else module.spec.beta_schedule
-    member = BETA_SCHEDULES[chosen]
+    member = BETA_SCHEDULES[schedule]
     return None if member is None else BetaSchedule[member]

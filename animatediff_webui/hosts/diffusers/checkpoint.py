@@ -86,7 +86,7 @@ def _describe_folder(path: Path) -> Checkpoint:
 
 def _configured_size(folder: Path) -> int:
     """The pixels that a model of this configuration draws by itself."""
-    unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
+    unet, vae = (read_json(folder / component / "config.json") for component in ("unet", "vae"))
     side, blocks = unet.get("sample_size"), vae.get("block_out_channels")
     if not isinstance(side, int) or not isinstance(blocks, list) or side < 1 or not blocks:
         raise UserError(
@@ -143,13 +143,13 @@ def _missing_tokenizers(checkpoint: Checkpoint) -> Mapping[str, object]:
     from transformers import CLIPTokenizer
 
     check_encodable(TOKENIZER, "tokenizer")
-    known, path = cast("TokenizerClass", CLIPTokenizer), checkpoint.path
-    found: dict[str, object] = {}
+    tokenizer_class, path = cast("TokenizerClass", CLIPTokenizer), checkpoint.path
+    tokenizers: dict[str, object] = {}
     if not _has_tokenizer(path / "tokenizer"):
-        found["tokenizer"] = known.from_pretrained(TOKENIZER)
+        tokenizers["tokenizer"] = tokenizer_class.from_pretrained(TOKENIZER)
     if checkpoint.is_sdxl and not _has_tokenizer(path / "tokenizer_2"):
-        found["tokenizer_2"] = known.from_pretrained(TOKENIZER, pad_token="!")
-    return found
+        tokenizers["tokenizer_2"] = tokenizer_class.from_pretrained(TOKENIZER, pad_token="!")
+    return tokenizers
 
 
 def _has_tokenizer(folder: Path) -> bool:

@@ -28,15 +28,15 @@ class Denoiser:
         Every sampler scales what the UNet sees to sqrt(a) x + sqrt(1 - a) noise, so one formula serves all.
         """
         alpha = self.alphas_cumprod[min(round(float(timestep)), len(self.alphas_cumprod) - 1)]
-        signal, noise = alpha**0.5, (1 - alpha) ** 0.5
+        sqrt_alpha, sqrt_one_minus_alpha = alpha**0.5, (1 - alpha) ** 0.5
         if len(prediction) > self.num_frames:
             negative, positive = prediction[: self.num_frames], prediction[self.num_frames :]
             prediction = negative + self.cfg_scale * (positive - negative)
         if self.prediction_type == "sample":
             return prediction
         if self.prediction_type == "v_prediction":
-            return signal * sample[: self.num_frames] - noise * prediction
-        return (sample[: self.num_frames] - noise * prediction) / signal
+            return sqrt_alpha * sample[: self.num_frames] - sqrt_one_minus_alpha * prediction
+        return (sample[: self.num_frames] - sqrt_one_minus_alpha * prediction) / sqrt_alpha
 
 
 def build_denoiser(scheduler: Scheduler, num_frames: int, cfg_scale: float) -> Denoiser:

@@ -76,12 +76,12 @@ class ImageSettings:
 
     def replaced(self, values: Mapping[str, object]) -> ImageSettings:
         """These settings with others in place of some; None leaves one as it is."""
-        said = {name: value for name, value in values.items() if value is not None}
-        kept = {row.name: getattr(self, row.name) for row in IMAGE_FIELDS}
-        return ImageSettings(**cast("dict[str, Any]", kept | said))  # Any: each value is checked
+        given = {name: value for name, value in values.items() if value is not None}
+        current = {row.name: getattr(self, row.name) for row in IMAGE_FIELDS}
+        return ImageSettings(**cast("dict[str, Any]", current | given))  # Any: each value is checked
 
 
-_DEFAULTS = {each.name: cast("Value", each.default) for each in fields(ImageSettings)}
+_DEFAULTS = {field.name: cast("Value", field.default) for field in fields(ImageSettings)}
 _SIDE_HELP = "In pixels. Empty: the checkpoint's own."
 
 

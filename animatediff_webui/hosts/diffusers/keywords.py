@@ -24,8 +24,8 @@ def plain_number(value: object) -> object:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """For a message: the name that may have been meant, or nothing."""
-    found = difflib.get_close_matches(name, list(names), n=1)
-    return f" (did you mean {found[0]}?)" if found else ""
+    matches = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
 def as_path(value: object) -> Path | None:
@@ -38,8 +38,8 @@ def as_path(value: object) -> Path | None:
 
 def address_start(text: str) -> str:
     """What a text begins with that makes it an address rather than a path; empty for a path."""
-    found = _ADDRESS.match(text)
-    return found[0] if found else ""
+    match = _ADDRESS.match(text)
+    return match[0] if match else ""
 
 
 def as_list(value: object) -> Sequence[object] | None:

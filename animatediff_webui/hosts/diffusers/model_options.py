@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from animatediff_webui.core.errors import ParameterError, UserError, shown, shown_text
 from animatediff_webui.core.fields import Field, Kind, Value
+from animatediff_webui.media.interpolation.models import InterpolationModels
 
 from .keywords import address_start, as_list, as_path, nearest, plain_number
 
@@ -37,6 +38,7 @@ class ModelKeywords(TypedDict, total=False):
     vae_slicing: bool | None
     vae_tiling: bool | None
     freeu: Sequence[float] | None
+    interp_models: Path | str | None
     title: str | None
 
 
@@ -55,6 +57,7 @@ class ModelOptions:
     vae_slicing: bool = False
     vae_tiling: bool = False
     freeu: FreeU | None = None
+    interp_models: Path | str | None = None
     title: str = ""
 
     def __post_init__(self) -> None:
@@ -70,6 +73,12 @@ class ModelOptions:
     def name(self) -> str:
         """What the checkpoint is called."""
         return self.title or Path(self.checkpoint).stem
+
+    @property
+    def interpolation(self) -> InterpolationModels:
+        """Where networks that make frames in between are, and what they run on."""
+        folder = None if self.interp_models is None else Path(self.interp_models)
+        return InterpolationModels(folder, device=str(self.torch_device))
 
     @property
     def torch_device(self) -> torch.device:
@@ -108,7 +117,7 @@ class ModelOptions:
 
 def read_model_options(options: object, keywords: Mapping[str, object]) -> ModelOptions:
     """`options` (None: none yet) with `keywords` in their place. ParameterError for what is none."""
-    names = [each.name for each in fields(ModelOptions)]
+    names = [field.name for field in fields(ModelOptions)]
     for name in keywords:
         if name not in names:
             raise ParameterError(
@@ -146,7 +155,9 @@ def _read_freeu(value: object) -> FreeU | None:
     if value is None:
         return None
     scales = [plain_number(each) for each in as_list(value) or ()]
-    numbers = [float(each) for each in scales if isinstance(each, (int, float)) and abs(each) < _TOO_LARGE]
+    numbers = [
+        float(scale) for scale in scales if isinstance(scale, (int, float)) and abs(scale) < _TOO_LARGE
+    ]
     if len(numbers) != len(scales) or len(numbers) != NUM_FREEU_SCALES:
         raise ParameterError(
             f"freeu is {shown(value)}, but must be four numbers, s1, s2, b1 and b2: (0.9, 0.2, 1.5, 1.6) "
@@ -167,7 +178,7 @@ def _count_devices(kind: str) -> int:
 
 
 _TOO_LARGE = 1000
-_DEFAULTS = {each.name: each.default for each in fields(ModelOptions)}
+_DEFAULTS = {field.name: field.default for field in fields(ModelOptions)}
 
 
 def _row(
@@ -197,5 +208,9 @@ MODEL_FIELDS: tuple[Field, ...] = (
         "Keep resting models off the GPU; sequential takes least memory and is slowest.", OFFLOADS,
     ),
     _row("vae_tiling", "VAE tiling", Kind.BOOL, "Decode large frames in tiles, with less memory."),
+    _row(
+        "interp_models", "Interpolation models", Kind.PATH,
+        "The folder with film_net_fp32.pt for FILM, and one such as rife-v4.6 for RIFE.",
+    ),
     _row("vae_slicing", "VAE slicing", Kind.BOOL, "For completeness: frames are decoded one by one anyway."),
 )  # fmt: skip

@@ -20,13 +20,13 @@ def find_motion_module(options: ModelOptions) -> Path | None:
         return None
     if options.motion_module is not None:
         return Path(options.motion_module)
-    found = sorted(files_below(USER_MODULES))
-    if not found:
+    paths = sorted(files_below(USER_MODULES))
+    if not paths:
         raise UserError(
             f"There is no motion module in {USER_MODULES}: put one there, name one with --model FILE, or use "
             "--model none for pictures that do not move."
         )
-    return found[0]
+    return paths[0]
 
 
 def load_motion(options: ModelOptions) -> MotionModule | None:

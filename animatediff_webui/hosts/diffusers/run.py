@@ -13,6 +13,7 @@ from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.motion_control import read_steps
 from animatediff_webui.session import Session
 
+from .guides.hints import HintReader
 from .image_settings import ImageSettings
 from .loras import ChosenLora, LoadedLora, load_lora, spatial_loras, take_tags
 from .prompts import Conditioning, encode_tracks
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from animatediff_webui.motion_control import Ensemble, StepValues
     from motion_module.schedules import BetaSchedule
 
+    from .guides.networks import LoadedGuides
+    from .guides.residuals import Guide
     from .pipelines import Pipeline
 
 
@@ -44,7 +47,7 @@ class Prompts:
 @dataclass(frozen=True)
 class Run:
     """Everything that decides a clip, but for the models; `size` is width and height in pixels, `source` what
-    it is made from."""
+    it starts from, `guides` what it is steered by."""
 
     session: Session
     image: ImageSettings
@@ -54,6 +57,7 @@ class Run:
     source: ClipSource
     ensemble: Ensemble | None
     guidance: StepValues | None
+    guides: LoadedGuides
 
 
 def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path]) -> Prompts:
@@ -78,9 +82,11 @@ def sample_run(run: Run, pipeline: Pipeline, device: torch.device) -> Sampled:
         )
         encoder = StartEncoder(pipeline, device, run.size, lambda: session.is_stopping)
         start = encoder.encode(session.plan, image, run.source)
+        hints = HintReader(run.size, session.plan.num_frames, lambda: session.is_stopping)
+        guides = run.guides.read(hints)
         session.begin_sampling()
         return sample(
-            pipeline, _request(run, conditionings, start), scheduler,
+            pipeline, _request(run, conditionings, start, guides), scheduler,
             device=device, before_window=session.before_window,
         )  # fmt: skip
 
@@ -103,7 +109,9 @@ def record_timing(run: Run, key: RunKey, device: torch.device) -> None:
     record_run(key, calls, session.sampling_seconds, peak_memory(device))
 
 
-def _request(run: Run, conditionings: Sequence[Conditioning], start: Start | None) -> SamplingRequest:
+def _request(
+    run: Run, conditionings: Sequence[Conditioning], start: Start | None, guides: Sequence[Guide]
+) -> SamplingRequest:
     session, image = run.session, run.image
     temporal = [
         (lora.layers, lora.chosen.strength)
@@ -123,4 +131,5 @@ def _request(run: Run, conditionings: Sequence[Conditioning], start: Start | Non
         start=start,
         ensemble=run.ensemble,
         guidance=run.guidance,
+        guides=guides,
     )

@@ -75,15 +75,15 @@ def find_sampler(name: str, schedule_type: str = "Automatic") -> tuple[Sampler, 
 
     Raises ParameterError, naming what there is.
     """
-    words, chosen = name.strip(), _match(schedule_type, SCHEDULE_TYPES, "scheduler")
+    words, schedule = name.strip(), _match(schedule_type, SCHEDULE_TYPES, "scheduler")
     for suffix in sorted(SCHEDULE_TYPES, key=len, reverse=True):
         if words.lower().endswith(f" {suffix.lower()}"):
-            words, chosen = words[: -len(suffix)].strip(), suffix
-    known = _match(words, SAMPLERS, "sampler_name")
-    sampler, followed = SAMPLERS[known], SCHEDULE_TYPES[chosen]
+            words, schedule = words[: -len(suffix)].strip(), suffix
+    sampler_name = _match(words, SAMPLERS, "sampler_name")
+    sampler, followed = SAMPLERS[sampler_name], SCHEDULE_TYPES[schedule]
     if followed.reshapes_sigmas and not sampler.takes_schedule_types:
         raise ParameterError(
-            f"The sampler {known} has no {chosen} schedule: use DPM++ 2M, Euler or Heun with it."
+            f"The sampler {sampler_name} has no {schedule} schedule: use DPM++ 2M, Euler or Heun with it."
         )
     return sampler, dict(sampler.options) | dict(followed.options)
 
@@ -96,16 +96,16 @@ def build_scheduler(
 
     from motion_module.schedules import betas
 
-    known = cast("SchedulerClass", getattr(diffusers, sampler.scheduler))
+    scheduler_class = cast("SchedulerClass", getattr(diffusers, sampler.scheduler))
     if schedule is None:
-        return known.from_config(config, **options)
+        return scheduler_class.from_config(config, **options)
     num_timesteps = cast("int", config.get("num_train_timesteps", 1000))
     trained = list(map(float, betas(schedule, num_timesteps)))
-    return known.from_config(config, **options, trained_betas=trained)
+    return scheduler_class.from_config(config, **options, trained_betas=trained)
 
 
 def _match(name: str, table: Mapping[str, T], option: str) -> str:
-    for known in table:
-        if known.lower() == name.lower():
-            return known
+    for entry in table:
+        if entry.lower() == name.lower():
+            return entry
     raise ParameterError(f"{option} is {name!r}, but must be one of: {', '.join(table)}.")

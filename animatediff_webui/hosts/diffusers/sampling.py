@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from animatediff_webui.motion_control import Ensemble, StepValues
     from motion_module.lora.weights import MotionLora
 
+    from .guides.residuals import Guide
     from .pipelines import Pipeline, Scheduler
     from .prompts import Conditioning
     from .start import Start
@@ -47,7 +48,8 @@ class SamplingRequest:
 
     `ensemble` are the motion modules, None where the frames shall be unrelated pictures; `loras` are the
     first one's, the pipeline has its own. `guidance` is the CFG scale over steps, where it changes. `start`
-    is what noise is laid over, None where the clip starts from noise alone.
+    is what noise is laid over, None where the clip starts from noise alone. `guides` are the networks beside
+    the UNet.
     """
 
     plan: Plan
@@ -62,6 +64,7 @@ class SamplingRequest:
     start: Start | None = None
     ensemble: Ensemble | None = None
     guidance: StepValues | None = None
+    guides: Sequence[Guide] = ()
 
     def guidance_at(self, share: float) -> float:
         """How many times the CFG scale guides where this share of sampling is done."""
@@ -93,7 +96,7 @@ def sample(
     denoiser = build_denoiser(scheduler, request.plan.num_frames, request.cfg_scale)
     conditionings = request.positive, request.negative
     unet = WindowedUNet(
-        pipeline.unet, request.ensemble, request.plan, conditionings,
+        pipeline.unet, request.ensemble, request.plan, conditionings, guides=request.guides,
         guidance=request.guidance_at, denoiser=denoiser, before_window=before_window, device=device,
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
@@ -219,11 +222,11 @@ class Over:
         them: what inpainting is with a model that was not trained for it."""
         if self.masks is None:
             return {}
-        kept = self.latents
+        original = self.latents
         if index + 1 < num_timesteps:
             following = self.scheduler.timesteps[len(self.scheduler.timesteps) - num_timesteps + index + 1]
-            kept = self.scheduler.add_noise(kept, self.noise, following[None])
-        return {"latents": kept * (1 - self.masks) + tensors["latents"] * self.masks}
+            original = self.scheduler.add_noise(original, self.noise, following[None])
+        return {"latents": original * (1 - self.masks) + tensors["latents"] * self.masks}
 
 
 def windowed_pipeline(

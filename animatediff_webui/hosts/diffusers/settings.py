@@ -14,8 +14,8 @@ from animatediff_webui.core.parameters import (
     Parameters,
     parse_parameters,
 )
-from animatediff_webui.media.interpolation import check_method
 
+from .guides.settings import NETWORKS
 from .image_settings import IMAGE_FIELDS, ImageKeywords, ImageSettings
 from .keywords import as_path, nearest, plain_number
 from .pictures import read_picture_value
@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from .guides.settings import ControlNet
+
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
 ELSEWHERE = ("enable", "model")
 """Parameters that say nothing here: whether it is on, and which of a WebUI's motion modules it takes."""
+
+GUIDES = tuple(kind.keyword for kind in NETWORKS)
+"""Names of what is neither picture nor animation."""
 
 
 class AnimationKeywords(TypedDict, total=False):
@@ -82,7 +87,14 @@ class AnimationKeywords(TypedDict, total=False):
     cfg_schedule: str | None
 
 
-class ClipKeywords(ImageKeywords, AnimationKeywords, total=False):
+class GuideKeywords(TypedDict, total=False):
+    """What steers a clip beside its prompts: one of each kind, or several; a text is as on the command line,
+    `FILE:WEIGHT:START-END`."""
+
+    controlnet: ControlNet | Path | str | Sequence[ControlNet | Path | str] | None
+
+
+class ClipKeywords(ImageKeywords, AnimationKeywords, GuideKeywords, total=False):
     """Everything that a clip can be asked to be."""
 
 
@@ -105,11 +117,11 @@ def read_settings(
     """
     image_names = {row.name for row in IMAGE_FIELDS}
     for name in values:
-        if name not in image_names and name not in FIELD_BY_NAME:
+        if name not in image_names and name not in FIELD_BY_NAME and name not in GUIDES:
             raise ParameterError(_unknown(name))
     settings = image.replaced({name: value for name, value in values.items() if name in image_names})
     check_text("negative_prompt", settings.negative_prompt)
-    others = {name: _plain(name, value) for name, value in values.items() if name not in image_names}
+    others = {name: _plain(name, value) for name, value in values.items() if name in FIELD_BY_NAME}
     return settings, read_parameters(others, animation)
 
 
@@ -132,7 +144,6 @@ def read_parameters(values: Mapping[str, object], defaults: Parameters = DEFAULT
             f"model is {parameters.model!r}, but the motion module is loaded once, with the checkpoint: give "
             "it as motion_module to Animator."
         )
-    check_method(parameters.interpolation.method)
     return parameters
 
 
@@ -169,8 +180,8 @@ def _unknown(name: str) -> str:
     """Why a name is refused: the nearest one, and all there are."""
     image_names = [row.name for row in IMAGE_FIELDS]
     animation_names = [row.name for row in FIELDS if row.name not in ELSEWHERE]
-    hint = nearest(name, [*image_names, *FIELD_BY_NAME])
+    hint = nearest(name, [*image_names, *FIELD_BY_NAME, *GUIDES])
     return (
-        f"{shown_text(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, and "
-        f"{', '.join(animation_names)} for the animation."
+        f"{shown_text(name)} is no setting{hint}: there are {', '.join(image_names)} for the picture, "
+        f"{', '.join(animation_names)} for the animation, and {', '.join(GUIDES)} for what steers it."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -61,7 +61,7 @@ def check_start(image: ImageSettings, plan: Plan, source: ClipSource) -> None:
         if source.masks is not None:
             raise ParameterError(
                 "mask_path is given, but there is nothing that stays outside of it: give a video_source, "
-                "video_path or init_image, too."
+                "video_path or init_image, too, and a denoising_strength where a ControlNet follows it."
             )
         return
     if sampled_steps(image, source) == 0:
@@ -69,6 +69,13 @@ def check_start(image: ImageSettings, plan: Plan, source: ClipSource) -> None:
             f"denoising_strength is {image.strength:g}, which leaves none of {image.steps} steps: raise one "
             "of them."
         )
+
+
+def start_source(image: ImageSettings, source: ClipSource, *, is_followed: bool) -> ClipSource:
+    """What a clip starts from, of its source: none of its frames where a network follows them, unless a
+    denoising strength says how much of them is to stay."""
+    is_control = is_followed and image.denoising_strength is None
+    return replace(source, frames=None) if is_control else source
 
 
 def starts_from_pictures(image: ImageSettings, source: ClipSource) -> bool:

@@ -56,7 +56,7 @@ def record_run(key: RunKey, frame_calls: int, seconds: float, peak_memory: int) 
     runs = _read_runs()
     run = Run(seconds / max(frame_calls, 1), peak_memory)
     runs[str(key)] = [*runs.get(str(key), []), run][-KEPT_RUNS:]
-    content = {name: list(map(asdict, kept)) for name, kept in runs.items()}
+    content = {name: list(map(asdict, entries)) for name, entries in runs.items()}
     path = _path()
     if path is None:
         return

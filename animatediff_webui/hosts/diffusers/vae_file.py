@@ -23,15 +23,15 @@ def load_vae(path: Path, configuration: Path, dtype: torch.dtype) -> Vae:
     """
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    known = cast("VaeClass", AutoencoderKL)
+    vae_class = cast("VaeClass", AutoencoderKL)
     is_folder = existing(path, "VAE").is_dir()
     if not is_folder:
         _check_is_vae(path)
     try:
         with memory_explained():
             if is_folder:
-                return known.from_pretrained(path, dtype=dtype, local_files_only=True)
-            return known.from_single_file(
+                return vae_class.from_pretrained(path, dtype=dtype, local_files_only=True)
+            return vae_class.from_single_file(
                 str(path), config=str(configuration), subfolder="vae", dtype=dtype, local_files_only=True
             )
     except NotEnoughMemoryError:

@@ -12,6 +12,7 @@ from torch import nn
 from animatediff_webui.core.windowed import predict_windows, read_layout, scaled_guidance
 from animatediff_webui.core.windows import Window
 
+from .guides.residuals import Guide, UNetCall, sum_residuals
 from .pipelines import UNetConfig
 from .results import check_finite
 
@@ -48,6 +49,7 @@ class WindowedUNet:
         plan: Plan,
         conditionings: Sequence[Conditioning],
         *,
+        guides: Sequence[Guide] = (),
         guidance: Callable[[float], float],
         denoiser: Denoiser,
         before_window: BeforeWindow,
@@ -55,11 +57,12 @@ class WindowedUNet:
     ) -> None:
         """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs.
 
-        `ensemble` are the motion modules, `guidance` how many times the pipeline's scale guides where a share
-        of sampling is done.
+        `ensemble` are the motion modules, `guides` the networks beside the UNet, `guidance` how many times
+        the pipeline's scale guides where a share of sampling is done.
         """
         self._unet, self._ensemble, self._plan = unet, ensemble, plan
         self._positive, self._negative = conditionings
+        self._guides = guides
         self._denoiser, self._before_window, self._device = denoiser, before_window, device
         self._guidance = guidance
         self._weights_dtype = next(unet.parameters()).dtype
@@ -122,16 +125,32 @@ class WindowedUNet:
         if pooled:
             added = cast("Mapping[str, object]", moved["added_cond_kwargs"])
             moved["added_cond_kwargs"] = {**added, "text_embeds": self._moved(torch.cat(pooled))}
+        moved |= self._residuals(moved, window, timestep)
         with ExitStack() as stack:
             if self._ensemble is not None:
                 stack.enter_context(self._ensemble.frames(window, self.share))
             return cast("torch.Tensor", self._unet(timestep=timestep, **{**moved, "return_dict": False})[0])
 
+    def _residuals(
+        self, rows: Mapping[str, object], window: Window, timestep: torch.Tensor
+    ) -> Mapping[str, object]:
+        """What networks beside the UNet add to a window's call."""
+        if not self._guides:
+            return {}
+        call = UNetCall(
+            sample=cast("torch.Tensor", rows["sample"]),
+            timestep=timestep,
+            context=cast("torch.Tensor", rows["encoder_hidden_states"]),
+            added=cast("Mapping[str, torch.Tensor] | None", rows.get("added_cond_kwargs")),
+            frames=window.frames,
+        )
+        return sum_residuals(self._guides, call, self.step, self.num_steps)
+
     def _moved(self, value: T) -> T:
         """`value`, and what is in it, where the UNet is, and in its number format."""
         if isinstance(value, Mapping):
             items = cast("Mapping[str, object]", value).items()
-            return cast("T", {key: self._moved(each) for key, each in items})
+            return cast("T", {key: self._moved(item) for key, item in items})
         if isinstance(value, torch.Tensor):
             dtype = self._weights_dtype if value.is_floating_point() else value.dtype
             return cast("T", value.to(self._device, dtype))

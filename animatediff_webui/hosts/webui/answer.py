@@ -15,7 +15,7 @@ from animatediff_webui.core.formats import FORMATS
 from animatediff_webui.media.animation import WrittenFile
 
 from .host_types import Processed, Request
-from .output import Clip, complete_files
+from .output import SampledClip, complete_files
 from .patches import give_class, saved_by
 
 INFO_KEY = "animatediff"
@@ -52,7 +52,7 @@ class AnsweredClips:
 
     by_infotext: dict[str, list[ClipFiles]] = field(default_factory=dict[str, "list[ClipFiles]"])
 
-    def add(self, clip: Clip) -> None:
+    def add(self, clip: SampledClip) -> None:
         """A clip of an answer to come."""
         clips = self.by_infotext.setdefault(clip.infotext, [])
         clips.append(ClipFiles(clip.files, float(clip.plan.fps)))
@@ -93,7 +93,7 @@ def read_frames(processed: Processed, num_frames: int) -> list[tuple[tuple[Image
     return [(tuple(frames[start : start + num_frames]), infotexts[start]) for start in starts]
 
 
-def answer(p: Request, processed: Processed, clips: Sequence[Clip], answered: AnsweredClips) -> None:
+def answer(p: Request, processed: Processed, clips: Sequence[SampledClip], answered: AnsweredClips) -> None:
     """Put the videos in the place of the frames."""
     show = _api_images if _wants_base64(p) else _page_images
     images: list[Image.Image | str] = []
@@ -114,13 +114,13 @@ def _wants_base64(p: Request) -> bool:
     return p.is_api and not p.script_args[0]
 
 
-def _api_images(clip: Clip) -> list[Image.Image | str]:
+def _api_images(clip: SampledClip) -> list[Image.Image | str]:
     """What a client gets: the videos as base64 in the order of `format`, and the frames if asked for."""
     videos = [_encoded(clip.frames[0], video) for video in clip.videos]
     return [*videos, *_frames(clip, is_needed=not videos)]
 
 
-def _page_images(clip: Clip) -> list[Image.Image | str]:
+def _page_images(clip: SampledClip) -> list[Image.Image | str]:
     """What the gallery and grids get: pictures, of which those that are a video's first frame say so.
 
     The host shows a picture's file where it is saved already, so the gallery animates what browsers can.
@@ -131,7 +131,7 @@ def _page_images(clip: Clip) -> list[Image.Image | str]:
     return [*covers, *_frames(clip, is_needed=not covers)]
 
 
-def _frames(clip: Clip, *, is_needed: bool) -> tuple[Image.Image, ...]:
+def _frames(clip: SampledClip, *, is_needed: bool) -> tuple[Image.Image, ...]:
     """The video's frames as pictures, if they were asked for or there is nothing else."""
     return clip.frames[: clip.plan.video_frames] if clip.plan.returns_frames or is_needed else ()
 
@@ -170,7 +170,7 @@ def _hands_on_texts() -> bool:
         return False
 
 
-def _let_the_page_fetch(clips: Iterable[Clip]) -> None:
+def _let_the_page_fetch(clips: Iterable[SampledClip]) -> None:
     """The page may fetch files that the host knows to be its own."""
     demo = getattr(shared, "demo", None)
     if demo is None:

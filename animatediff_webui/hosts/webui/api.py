@@ -76,10 +76,10 @@ def project_version(pyproject: Path) -> str:
 
 def _checked_by(credentials: str) -> Callable[[HTTPBasicCredentials], None]:
     """A dependency that lets the users of --api-auth pass, and no one else."""
-    known = dict(pair.split(":", 1) for pair in credentials.split(",") if ":" in pair)
+    passwords = dict(pair.split(":", 1) for pair in credentials.split(",") if ":" in pair)
 
     def check(given: HTTPBasicCredentials = Depends(HTTPBasic())) -> None:  # noqa: B008  (FastAPI's way)
-        password = known.get(given.username)
+        password = passwords.get(given.username)
         if password is None or not secrets.compare_digest(given.password.encode(), password.encode()):
             raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
 

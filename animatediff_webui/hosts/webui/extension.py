@@ -16,7 +16,7 @@ from .controlnet.argument import AnimateDiffArgument, build_argument
 from .host_types import PostprocessedImage, Processed, Request
 from .loras import LoraLibrary
 from .motion_modules import ModuleLibrary
-from .output import Clip
+from .output import SampledClip
 from .patches import is_being_processed
 from .request import forget_record
 from .run import USER_ERRORS, Run
@@ -117,7 +117,7 @@ class Extension:
             processed.comments += f"{sentence}\n"
 
         found = zip(read_frames(processed, run.prepared.plan.num_frames), run.sessions, strict=False)
-        clips = [Clip(frames, infotext, session) for (frames, infotext), session in found]
+        clips = [SampledClip(frames, infotext, session) for (frames, infotext), session in found]
         for number, clip in enumerate(clips):
             run.write(number, clip, say)
         answer(run.p, processed, clips, self._answered_clips())

@@ -40,11 +40,11 @@ class ModuleLibrary:
 
     def paths(self) -> dict[str, Path]:
         """Name in the list -> file, in natural order; a name that two folders have is the first one's."""
-        found: dict[str, Path] = {}
+        paths: dict[str, Path] = {}
         for folder in self._folders():
             for path in files_below(folder):
-                found.setdefault(path.relative_to(folder).as_posix(), path)
-        return dict(sorted(found.items(), key=lambda item: natural_key(item[0])))
+                paths.setdefault(path.relative_to(folder).as_posix(), path)
+        return dict(sorted(paths.items(), key=lambda item: natural_key(item[0])))
 
     def names(self) -> list[str]:
         """The module list."""
@@ -75,11 +75,9 @@ class ModuleLibrary:
         self, name: str | None, further: Sequence[str], dtype: torch.dtype | None = None
     ) -> list[MotionModule]:
         """The motion module of that name, and further ones. Raises UserError and MotionModuleError."""
-        names = [self.find(each)[0] for each in further]
-        modules = [self.load(name, dtype, beside=names)]
-        for each in names:
-            modules.append(self.load(each, dtype, beside=[modules[0].name, *names]))
-        return modules
+        listed = [self.find(other)[0] for other in further]
+        first = self.load(name, dtype, beside=listed)
+        return [first, *(self.load(other, dtype, beside=[first.name, *listed]) for other in listed)]
 
     def load(
         self, name: str | None, dtype: torch.dtype | None = None, *, beside: Sequence[str] = ()
@@ -89,23 +87,24 @@ class ModuleLibrary:
         None is the first file in the list that is a motion module. Modules in memory are forgotten, but for
         those `beside` it. Raises UserError and MotionModuleError.
         """
-        kept = {self._key(self.find(each)[1], dtype) for each in beside}
+        keys = {self._key(self.find(other)[1], dtype) for other in beside}
         if name is not None:
-            return self._load(*self.find(name), dtype, kept)
+            return self._load(*self.find(name), dtype, keys)
         for listed, path in self.paths().items():
             stamp = (path, *_stamp(path))
             if stamp in self._others:
                 continue
             try:
-                return self._load(listed, path, dtype, kept)
+                return self._load(listed, path, dtype, keys)
             except NotAMotionModuleError:
                 self._others.add(stamp)
         raise self._nothing_found()
 
-    def _load(self, listed: str, path: Path, dtype: torch.dtype | None, kept: set[object]) -> MotionModule:
+    def _load(self, listed: str, path: Path, dtype: torch.dtype | None, keys: set[object]) -> MotionModule:
         key = self._key(path, dtype)
         # First, so that no more are in memory than are used.
-        self._loaded = {each: module for each, module in self._loaded.items() if each in {key, *kept}}
+        for unused in self._loaded.keys() - {key, *keys}:
+            del self._loaded[unused]
         if key not in self._loaded:
             module = load_motion_module(path, dtype=dtype)
             module.name = listed

@@ -13,7 +13,7 @@ from PIL import Image
 
 from animatediff_webui.core.formats import FORMATS
 from animatediff_webui.media.animation import WrittenFile
-from animatediff_webui.media.errors import MediaError
+from animatediff_webui.media.errors import MediaError, WritingStoppedError
 from animatediff_webui.session import Session
 
 from .s3 import upload_later
@@ -28,7 +28,7 @@ _INFOTEXT_IN_PICTURES = "parameters"
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class SampledClip:
     """One generated clip: `frames` are all that were generated, some maybe not in the video."""
 
     frames: tuple[Image.Image, ...]
@@ -55,7 +55,7 @@ def read_infotext(picture: Image.Image) -> str:
     return str(picture.info.get(_INFOTEXT_IN_PICTURES, ""))
 
 
-def write_clip(clip: Clip, folder: Path, settings: Settings, say: Callable[[str], None]) -> None:
+def write_clip(clip: SampledClip, folder: Path, settings: Settings, say: Callable[[str], None]) -> None:
     """Write a clip in the formats asked for, and say what went wrong."""
     infotext = clip.infotext if shared.opts.enable_pnginfo else ""
     errors: list[str] = []
@@ -63,6 +63,8 @@ def write_clip(clip: Clip, folder: Path, settings: Settings, say: Callable[[str]
         clip.session.write(
             clip.frames, folder, infotext, settings.writer, saves_frames=settings.frames_beside_video
         )
+    except WritingStoppedError as error:
+        errors.append(f"{error} The files hold those.")
     except (MediaError, OSError) as error:
         errors.append(f"The animation was not written: {error}")
     errors += [file.error for file in clip.files if file.error is not None]

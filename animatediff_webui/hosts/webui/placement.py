@@ -42,7 +42,7 @@ def whole_layers(module: MotionModule) -> Generator[None, None, None]:
     # What a hook returns would replace inputs or outputs, so these return nothing.
     def bring(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         device = inputs[0].device
-        if any(each.device != device for each in chain(layer.parameters(), layer.buffers())):
+        if any(tensor.device != device for tensor in chain(layer.parameters(), layer.buffers())):
             brought.add(layer)
             layer.to(device)
 

@@ -11,15 +11,16 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from modules import devices, shared
+from modules import devices, paths, shared
 from PIL import Image
 
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
-from animatediff_webui.core.parameters import Parameters, refuse_unsupported
+from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan, build_plan, joint_limits
-from animatediff_webui.media.interpolation import check_method
+from animatediff_webui.media.interpolation.methods import check_method
+from animatediff_webui.media.interpolation.models import InterpolationModels
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
 from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
@@ -31,9 +32,8 @@ from .host_types import Request, Texts, is_image_request
 from .masks import MASKS_ATTRIBUTE, init_with_masks
 from .patches import replaced, replaced_item, wrapped
 from .readable import readable_path
-from .settings import Settings
+from .settings import INTERPOLATION_PATH, Settings
 from .source import RequestSource, read_pictures
-from .unsupported import NOT_HERE
 
 if TYPE_CHECKING:
     from animatediff_webui.media.sources import ClipSource
@@ -51,7 +51,8 @@ class Prepared:
     """A request that was read and checked: what its clips have in common.
 
     `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source` is what its
-    frames come from, `guidance` the CFG scale over steps, where it changes.
+    frames come from, `guidance` the CFG scale over steps, where it changes; `interpolation` says where
+    networks that make frames in between are.
     """
 
     parameters: Parameters
@@ -61,6 +62,7 @@ class Prepared:
     source: RequestSource
     plan: Plan
     guidance: StepValues | None
+    interpolation: InterpolationModels
 
     @property
     def module(self) -> MotionModule:
@@ -71,7 +73,7 @@ class Prepared:
         """The plan of a clip with these prompts. Raises the user's errors."""
         return build_plan(
             self.parameters,
-            module=joint_limits([each.module.spec for each in self.ensemble.modules]),
+            module=joint_limits([module.module.spec for module in self.ensemble.modules]),
             prompt=prompt,
             negative_prompt=negative_prompt,
             sources=self.source.infos,
@@ -88,8 +90,8 @@ def prepare(
 ) -> Prepared:
     """Choose the motion modules, and refuse what cannot be done; `clip` is the source that the parameters
     name. Raises the user's errors."""
-    refuse_unsupported(parameters, "the WebUI", NOT_HERE)
-    check_method(parameters.interpolation.method)
+    interpolation = _interpolation_models(settings)
+    check_method(parameters.interpolation.method, interpolation)
     # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
     dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
     further = [each.model for each in parameters.motion.modules.modules]
@@ -104,7 +106,14 @@ def prepare(
     check_output(Path(p.outpath_samples), parameters.output.request_id)
     read = partial(read_mask, find=partial(readable_path, is_api=p.is_api))
     ensemble = read_ensemble(plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require)
-    return Prepared(parameters, settings, ensemble, value, source, plan, _read_guidance(p, parameters))
+    guidance = _read_guidance(p, parameters)
+    return Prepared(parameters, settings, ensemble, value, source, plan, guidance, interpolation)
+
+
+def _interpolation_models(settings: Settings) -> InterpolationModels:
+    folder = settings.interpolation_folder or Path(paths.models_path) / "FrameInterpolation"
+    name = f"Settings -> AnimateDiff -> {INTERPOLATION_PATH.label}"
+    return InterpolationModels(folder, name, str(devices.device))
 
 
 def _read_guidance(p: Request, parameters: Parameters) -> StepValues | None:

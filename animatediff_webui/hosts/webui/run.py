@@ -27,7 +27,7 @@ from .backends import find_backend
 from .controlnet.argument import REFUSED, AnimateDiffArgument, build_argument
 from .host_types import PostprocessedImage, Request
 from .loras import LoraLibrary
-from .output import Clip, read_infotext, write_clip
+from .output import SampledClip, read_infotext, write_clip
 from .patches import is_being_processed, wrapped
 from .prompts import PromptReader
 from .readable import readable_path
@@ -102,7 +102,7 @@ class Run:
         for note in prompts.notes:
             self.tell(note)
         session = Session(prompts.first.plan, p.steps, int(p.all_seeds[picture]), is_stopped=is_stopped)
-        session.sound = prepared.source.clip.sound
+        session.sound, session.interpolation = prepared.source.clip.sound, prepared.interpolation
         self.sessions.append(session)
         self._sampling = ClipSampling(p, prepared, prompts, session)
         self._batch.close()
@@ -120,12 +120,13 @@ class Run:
 
     def finish_clip(self) -> None:
         """Write the clip whose pictures are there, so that nothing that goes wrong later can lose it."""
-        frames, self.pictures = tuple(each.image for each in self.pictures), []
+        frames, self.pictures = tuple(picture.image for picture in self.pictures), []
         number = len(self.sessions) - 1
         if self.sessions and len(frames) == self.sessions[number].plan.num_frames:
-            self.write(number, Clip(frames, read_infotext(frames[0]), self.sessions[number]), self.tell)
+            clip = SampledClip(frames, read_infotext(frames[0]), self.sessions[number])
+            self.write(number, clip, self.tell)
 
-    def write(self, number: int, clip: Clip, say: Callable[[str], None]) -> None:
+    def write(self, number: int, clip: SampledClip, say: Callable[[str], None]) -> None:
         """Write a clip where the host saves its pictures, once."""
         if number not in self._written:
             self._written.add(number)

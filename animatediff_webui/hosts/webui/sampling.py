@@ -137,8 +137,8 @@ class ClipSampling:
         """The host's, with the clip's start and the animated model."""
         p, plan = self.p, self.plan
 
-        def sample_once(each: SamplingPass) -> torch.Tensor:
-            return sample_pass(p, each, lambda: original(*args, **kwargs))
+        def sample_once(sampling: SamplingPass) -> torch.Tensor:
+            return sample_pass(p, sampling, lambda: original(*args, **kwargs))
 
         with self._sampling() as stack:
             enter_start(stack, p, plan, self.prepared.source.start_frames(plan.num_frames))

@@ -45,7 +45,7 @@ def _writer_setting(
     name: str, label: str, help: str = "", component: Component | None = None
 ) -> Setting[object]:
     """A setting of the writers, with the default and the bounds they have."""
-    default = next(each.default for each in fields(WriterOptions) if each.name == name)
+    default = next(field.default for field in fields(WriterOptions) if field.name == name)
     bounds = BOUNDS.get(name)
     kind = "Slider" if bounds else component
     return Setting(name, cast("object", default), label, help, kind, CHOICES.get(name, ()), bounds)
@@ -91,6 +91,10 @@ WRITER_SETTINGS = (
     _writer_setting("avif_quality", "AVIF: quality"),
     _writer_setting("png_compression", "PNG and APNG: compression", "lossless; higher: smaller, slower"),
 )
+INTERPOLATION_PATH = Setting(
+    "interp_path", "", "Folder with networks for frame interpolation",
+    "film_net_fp32.pt for FILM, a folder such as rife-v4.6 for RIFE; empty: models/FrameInterpolation",
+)  # fmt: skip
 S3_ENABLE = Setting(
     "s3_enable", False, "Upload finished files to S3",
     "needs the package boto3; credentials come from the AWS environment variables or profile",
@@ -102,7 +106,7 @@ S3_FOLDER = Setting("s3_folder", "", "S3: folder in the bucket", "holds a folder
 AnySetting: TypeAlias = "Setting[str] | Setting[bool] | Setting[list[str]] | Setting[object]"
 SETTINGS: tuple[AnySetting, ...] = (
     MODEL_PATH, SAVE_FORMATS, FRAMES_BESIDE_VIDEO, KEEP_ON_GPU, MOVING_PREVIEW, BETA_SCHEDULE,
-    *WRITER_SETTINGS, S3_ENABLE, S3_BUCKET, S3_ENDPOINT, S3_FOLDER,
+    *WRITER_SETTINGS, INTERPOLATION_PATH, S3_ENABLE, S3_BUCKET, S3_ENDPOINT, S3_FOLDER,
 )  # fmt: skip
 """In the order of the page."""
 
@@ -118,7 +122,8 @@ class UploadSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """What Settings -> AnimateDiff says. `beta_schedule` is None for the motion module's own."""
+    """What Settings -> AnimateDiff says. `beta_schedule` is None for the motion module's own,
+    `interpolation_folder` for the host's."""
 
     model_folders: tuple[Path, ...]
     formats: tuple[str, ...]
@@ -127,6 +132,7 @@ class Settings:
     keep_on_gpu: bool
     moving_preview: bool
     writer: WriterOptions
+    interpolation_folder: Path | None
     upload: UploadSettings | None
 
     def defaults(self) -> Parameters:
@@ -145,6 +151,7 @@ def read_settings(opts: object = None) -> Settings:
         keep_on_gpu=bool(KEEP_ON_GPU.of(opts)),
         moving_preview=bool(MOVING_PREVIEW.of(opts)),
         writer=WriterOptions(**writer),  # pyright: ignore[reportArgumentType]: it checks what it is given
+        interpolation_folder=next(iter(_read_folders(INTERPOLATION_PATH.of(opts))), None),
         upload=_read_upload(opts),
     )
 

@@ -77,20 +77,20 @@ def enter_start(stack: ExitStack, p: Request, plan: Plan, frames: Sequence[Image
     stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, noise.of)))
 
 
-def sample_pass(p: Request, each: SamplingPass, sample: Callable[[], torch.Tensor]) -> torch.Tensor:
+def sample_pass(p: Request, sampling: SamplingPass, sample: Callable[[], torch.Tensor]) -> torch.Tensor:
     """One of FreeInit's passes by the host's own `p.sample`; only the last one goes on to hires fix."""
     image = p if starts_from_latents(p) else None
 
     def start(noise: torch.Tensor) -> torch.Tensor:
-        return each.start_noise(noise, over_latents=image is not None)
+        return sampling.start_noise(noise, over_latents=image is not None)
 
     with ExitStack() as stack:
         stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, start)))
-        stack.enter_context(replaced(p, "steps", each.num_steps))
-        if has_hires_fix(p) and not each.is_last:
+        stack.enter_context(replaced(p, "steps", sampling.num_steps))
+        if has_hires_fix(p) and not sampling.is_last:
             stack.enter_context(replaced(p, "enable_hr", False))
-        if image is not None and each.before is not None:
-            init = _unchanged_outside(image, image.init_latent, each.start_latents(image.init_latent))
+        if image is not None and sampling.before is not None:
+            init = _unchanged_outside(image, image.init_latent, sampling.start_latents(image.init_latent))
             stack.enter_context(replaced(p, "init_latent", init))
         return sample()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from animatediff_webui.core.moments import Moment
+from animatediff_webui.core.positions import Moment
 
 from .folder import read_folder, read_still
 from .local import local_path

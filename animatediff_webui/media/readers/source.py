@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from animatediff_webui.core.moments import Moment, frame_at
+from animatediff_webui.core.positions import Moment, frame_at
 from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 
 from .timeline import Timeline
@@ -109,8 +109,10 @@ class FrameSource(Sequence[Image.Image]):
     def read(self, frames: Iterable[int]) -> Iterator[Image.Image]:
         """The frames of these numbers, counted among the chosen ones; ascending numbers are quickest."""
         timeline = self.stored.timeline
-        chosen = (self.indices[frame] for frame in frames)
-        return self.stored.read(chosen if timeline is None else (timeline.stored[index] for index in chosen))
+        indices = (self.indices[frame] for frame in frames)
+        if timeline is not None:
+            indices = (timeline.stored[index] for index in indices)
+        return self.stored.read(indices)
 
     def __iter__(self) -> Iterator[Image.Image]:
         return self.read(range(len(self.indices)))

@@ -28,10 +28,10 @@ _DEFAULT_DURATION = Fraction(1, 10)
 @contextmanager
 def opened(path: Path) -> Generator[Image.Image | None, None, None]:
     """The picture, or None where the contents are of no format that may be animated."""
-    known = _FORMATS if avif_available() else _FORMATS[:-1]
+    formats = _FORMATS if avif_available() else _FORMATS[:-1]
     with unreadable(path):
         try:
-            image = Image.open(path, formats=known)
+            image = Image.open(path, formats=formats)
         except UnidentifiedImageError:
             image = None
         if image is None:

@@ -66,9 +66,9 @@ def _clip_palette(frames: FrameSelection) -> Image.Image:
     """The 255 colors nearest to a sample of all frames: median cut, refined by k-means."""
     num_sampled = min(len(frames), _SAMPLED_FRAMES)
     step = max(1, round((frames.size[0] * frames.size[1] * num_sampled / _SAMPLED_PIXELS) ** 0.5))
-    chosen = (frames[index * len(frames) // num_sampled] for index in range(num_sampled))
+    sampled = (frames[index * len(frames) // num_sampled] for index in range(num_sampled))
     # Copies, as a view of every tenth pixel would keep the whole frame.
-    samples = [np.ascontiguousarray(_pixels(frame)[::step, ::step]) for frame in chosen]
+    samples = [np.ascontiguousarray(_pixels(frame)[::step, ::step]) for frame in sampled]
     return Image.fromarray(np.concatenate(samples)).quantize(
         _NUM_COLORS, method=Image.Quantize.MEDIANCUT, kmeans=1
     )

@@ -28,7 +28,7 @@ _VAE = [
 
 def write_single_file(pipeline, path: Path) -> Path:
     """Write an SD1.5-shaped pipeline as one file."""
-    tensors = {f"model.diffusion_model.{_unet_name(key)}": value for key, value in _weights(pipeline.unet)}
+    tensors = {f"model.diffusion_model.{unet_name(key)}": value for key, value in _weights(pipeline.unet)}
     for key, value in _weights(pipeline.vae):
         name = _vae_name(key)
         attention = ".attn_1." in name and name.endswith("weight") and ".norm." not in name
@@ -44,7 +44,7 @@ def _weights(module) -> list[tuple[str, Tensor]]:
     return list(module.state_dict().items())
 
 
-def _unet_name(key: str) -> str:
+def unet_name(key: str) -> str:
     def down(found: re.Match[str]) -> str:
         place = 3 * int(found[1]) + int(found[3]) + 1
         kind = {"resnets": "0", "attentions": "1", "downsamplers": "0.op"}[found[2]]

@@ -143,7 +143,7 @@ ERRORS = {
     "too many frames": ({"batch_size": 33}, "must be from 1 to 32"),
     "overlap": ({"overlap": 4}, "overlap is 4"),
     "no video": ({"video_source": "a.mp4"}, "not an existing file"),
-    "not yet": ({"interp": "FILM"}, "use Motion-compensated"),
+    "no network": ({"interp": "FILM"}, "models/FrameInterpolation: put it there, or name another folder by"),
 }
 
 

@@ -19,7 +19,7 @@ def find_backend(model: object) -> Backend:
     Raises UserError where there is none, and MotionModuleError for one that no motion module fits.
     """
     for adapt in _ADAPTERS:
-        found = adapt(model)
-        if found is not None:
-            return found
+        backend = adapt(model)
+        if backend is not None:
+            return backend
     raise UserError("No checkpoint is loaded: choose an SD1.5 or SDXL checkpoint.")

@@ -72,7 +72,7 @@ class _Accordion:
 
     def __init__(self, tab: str, modules: Modules, defaults: Parameters) -> None:
         self.tab, self.modules = tab, modules
-        self.widgets = {each.name: each for each in build_widgets(modules.names(), defaults)}
+        self.widgets = {widget.name: widget for widget in build_widgets(modules.names(), defaults)}
         self.components: dict[str, Component] = {}
         self.buttons: dict[str, gr.Button] = {}
 
@@ -114,7 +114,7 @@ class _Accordion:
                 self._build_module_info()
 
     def _build_component(self, widget: Widget) -> Component:
-        common = {"label": widget.label, "elem_id": self._id(widget.name), "interactive": widget.interactive}
+        common = {"label": widget.label, "elem_id": self._id(widget.name), "interactive": True}
         if widget.kind is WidgetKind.IMAGE:
             return image(**common, height=240)
         return _BUILDERS[widget.kind](widget, {**common, "value": widget.value, "info": widget.info or None})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from PIL import Image, UnidentifiedImageError
 from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.fields import Value
 from animatediff_webui.core.parameters import FIELDS, Field, Kind
-from animatediff_webui.hosts.webui.unsupported import NOT_HERE
 
 from .widgets import IMG2IMG_ONLY
 
@@ -55,10 +53,9 @@ class Axis:
         return self.field.read_text(str(value)) if isinstance(value, str) else self.field.read(value)
 
 
-def build_axes(not_yet: Iterable[str] = NOT_HERE) -> tuple[Axis, ...]:
-    """An axis for every parameter that this host does not refuse; `enable` is every axis's premise."""
-    refused = {"enable", *not_yet}
-    return tuple(Axis(field) for field in FIELDS if field.name not in refused)
+def build_axes() -> tuple[Axis, ...]:
+    """An axis for every parameter but `enable`, which is every axis's premise."""
+    return tuple(Axis(field) for field in FIELDS if field.name != "enable")
 
 
 def _read_picture(text: str, field: Field) -> Value:

@@ -21,8 +21,8 @@ def chosen_base_model(title: str = "") -> BaseModel | None:
     """
     name = title or shared.opts.sd_model_checkpoint or ""
     match = sd_models.get_closet_checkpoint_match(name) if name else None
-    chosen = checkpoint_base_model(Path(match.filename)) if match is not None else None
-    return chosen or _loaded_base_model()
+    base_model = checkpoint_base_model(Path(match.filename)) if match is not None else None
+    return base_model or _loaded_base_model()
 
 
 def _loaded_base_model() -> BaseModel | None:

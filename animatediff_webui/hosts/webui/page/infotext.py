@@ -53,7 +53,7 @@ def _reader(field: Field) -> Reader:
         if field.kind is Kind.MODEL and value is None:
             return None
         if field.kind is Kind.CHOICES and isinstance(value, list):
-            value = [str(each) for each in cast("list[object]", value)]
+            value = [str(item) for item in cast("list[object]", value)]
         if field.kind in WRITTEN:
             value = written_text(value)
         return _update(value)

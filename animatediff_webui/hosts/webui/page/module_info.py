@@ -26,11 +26,11 @@ class ModuleInfo:
         spec = self.spec
         parts: list[str] = []
         if spec is not None:
-            frames = f"{spec.trained_frames} frames at once, {spec.context_limit} at most"
+            frames = f"{spec.context_length} frames at once, {spec.max_context_length} at most"
             parts = [f"<b>{escape(spec.family)}</b>", spec.base_model.value, frames, escape(self.place)]
         line = " · ".join(filter(None, parts))
         warning = f'<div class="animatediff-warning">{escape(self.warning)}</div>' if self.warning else ""
-        data = f' data-frames="{spec.trained_frames}"' if spec else ""
+        data = f' data-frames="{spec.context_length}"' if spec else ""
         return f'<div class="animatediff-module"{data}>{line}{warning}</div>'
 
 

@@ -21,7 +21,7 @@ def page_data(widgets: Iterable[Widget], tooltips: Mapping[str, str]) -> dict[st
             for row in FORMATS.values()
         },
         "hints": {"fps": f"{DEFAULT_FPS:g}", "batch_size": str(DEFAULT_CONTEXT_LENGTH)},
-        "tooltips": {**{each.name: each.tooltip for each in widgets if each.tooltip}, **tooltips},
+        "tooltips": {**{widget.name: widget.tooltip for widget in widgets if widget.tooltip}, **tooltips},
     }
 
 

@@ -10,13 +10,11 @@ from typing import cast
 
 from animatediff_webui.core.fields import Value
 from animatediff_webui.core.parameters import FIELDS, Field, Kind, Parameters, to_api
-from animatediff_webui.hosts.webui.unsupported import NOT_HERE
 
 PREFIX = "animatediff"
 """Every element's id starts with it, and so do the script's and the style sheet's names."""
 _RADIO_LETTERS = 36
 _SLIDER_SPAN = 10
-_LATER = "Not in the WebUI yet."
 
 
 class WidgetKind(Enum):
@@ -50,7 +48,6 @@ class Widget:
     maximum: float | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
-    interactive: bool = True
     zero_is_empty: bool = False
 
     @property
@@ -139,20 +136,16 @@ IMG2IMG_ONLY = frozenset(name for group in LAYOUT if group.img2img_only for name
 """Parameters that mean nothing in txt2img."""
 
 
-def build_widgets(
-    modules: Iterable[str] = (), defaults: Parameters | None = None, not_yet: Iterable[str] = NOT_HERE
-) -> tuple[Widget, ...]:
+def build_widgets(modules: Iterable[str] = (), defaults: Parameters | None = None) -> tuple[Widget, ...]:
     """One widget for each row of the parameter table, in its order.
 
-    `modules` is the motion module list, `defaults` what Settings say, `not_yet` the fields that this host
-    refuses: they can be seen, but not changed.
+    `modules` is the motion module list, `defaults` what Settings say.
     """
-    values = to_api(defaults or Parameters())
-    listed, refused = list(modules), frozenset(not_yet)
-    return tuple(_build_widget(field, values[field.name], listed, field.name in refused) for field in FIELDS)
+    values, listed = to_api(defaults or Parameters()), list(modules)
+    return tuple(_build_widget(field, values[field.name], listed) for field in FIELDS)
 
 
-def _build_widget(field: Field, value: object, modules: list[str], refused: bool) -> Widget:
+def _build_widget(field: Field, value: object, modules: list[str]) -> Widget:
     """`value` is the default as JSON has it."""
     kind = _widget_kind(field)
     is_number = kind in (WidgetKind.NUMBER, WidgetKind.SLIDER)
@@ -161,14 +154,13 @@ def _build_widget(field: Field, value: object, modules: list[str], refused: bool
         field.name,
         kind,
         field.label,
-        _info(field, refused, zero_is_empty),
+        _info(field, zero_is_empty),
         _shown_help(field.details, zero_is_empty),
         _first_value(kind, field, value, modules),
         minimum=field.minimum if field.above is None else 0,
         maximum=field.maximum,
         step=1 if field.kind is Kind.INTEGER else 0.01,
         choices=tuple(modules if field.kind is Kind.MODEL else map(str, field.choices)),
-        interactive=not refused,
         zero_is_empty=zero_is_empty,
     )
 
@@ -176,8 +168,8 @@ def _build_widget(field: Field, value: object, modules: list[str], refused: bool
 def _first_value(kind: WidgetKind, field: Field, value: object, modules: list[str]) -> Value | list[str]:
     """What the widget holds when the page is opened."""
     if kind is WidgetKind.MULTISELECT:
-        chosen = cast("list[object]", value) if isinstance(value, list) else []
-        return [str(each) for each in chosen]
+        choices = cast("list[object]", value) if isinstance(value, list) else []
+        return [str(choice) for choice in choices]
     if field.kind is Kind.MODEL:
         return str(value) if value else next(iter(modules), None)
     if field.kind in WRITTEN:
@@ -185,12 +177,11 @@ def _first_value(kind: WidgetKind, field: Field, value: object, modules: list[st
     return "" if kind is WidgetKind.TEXTBOX and not value else cast("Value", value)
 
 
-def _info(field: Field, refused: bool, zero_is_empty: bool) -> str:
+def _info(field: Field, zero_is_empty: bool) -> str:
     """The line below a widget; the motion module has one of its own."""
     if field.kind is Kind.MODEL:
         return ""
-    text = _shown_help(field.help, zero_is_empty)
-    return f"{_LATER} {text}" if refused else text
+    return _shown_help(field.help, zero_is_empty)
 
 
 def _shown_help(text: str, zero_is_empty: bool) -> str:

@@ -37,10 +37,10 @@ def checkpoint(tmp_path, num_blocks):
 
 def test_spec_read_from_shapes_is_the_modules(module_file):
     spec = read_spec(module_file)
-    assert (spec.base_model, spec.widths, spec.context_limit) == (
+    assert (spec.base_model, spec.widths, spec.max_context_length) == (
         BaseModel.SD15,
         SPEC.widths,
-        SPEC.context_limit,
+        SPEC.max_context_length,
     )
 
 

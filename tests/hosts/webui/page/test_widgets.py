@@ -1,6 +1,5 @@
 from animatediff_webui.core.parameters import FIELDS, Kind, Parameters, parse_parameters, to_api
 from animatediff_webui.hosts.webui.page.widgets import LAYOUT, WidgetKind, build_widgets
-from animatediff_webui.hosts.webui.unsupported import NOT_HERE
 
 
 def test_widgets_are_one_for_each_field_in_table_order():
@@ -43,11 +42,6 @@ def test_choices_are_texts_that_parse_back():
             assert [str(each) for each in to_api(chosen)[widget.name]] == list(widget.choices)
 
 
-def test_widgets_of_refused_fields_cannot_be_changed():
-    for widget in build_widgets():
-        assert widget.interactive == (widget.name not in NOT_HERE)
-
-
 def test_widgets_keep_their_fields_bounds():
     for field, widget in zip(FIELDS, build_widgets(), strict=True):
         if widget.kind is WidgetKind.SLIDER:
@@ -58,6 +52,6 @@ def test_widgets_keep_their_fields_bounds():
 
 def test_widgets_that_share_a_row_have_short_help():
     """What else there is to know is a tooltip: a long text would push its neighbours out of line."""
-    infos = {widget.name: widget.info for widget in build_widgets(not_yet=())}
+    infos = {widget.name: widget.info for widget in build_widgets()}
     shared = [name for group in LAYOUT for row in group.rows if len(row) > 1 for name in row]
     assert {name: len(infos[name]) for name in shared if len(infos[name]) > 90} == {}

@@ -1,0 +1,99 @@
+"""The networks that steer an animator's clips, loaded when a clip first asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from torch import nn
+
+from .controlnet import ActiveControlNet, ControlNetwork
+from .controlnet_files import CONTROLNETS
+from .files import find_network, load_network
+from .hints import Followed, open_followed
+from .settings import ControlNet
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.parameters import Parameters
+    from animatediff_webui.core.sources import SourceInfo
+    from animatediff_webui.media.sources import ClipSource
+
+    from ..model_options import ModelOptions
+    from ..pipelines import Pipeline
+    from .hints import HintReader
+    from .residuals import Guide
+    from .settings import Network
+
+
+@dataclass(frozen=True)
+class Guides:
+    """What steers a clip, as it was asked for, with everything opened that it follows."""
+
+    controlnets: tuple[Followed, ...] = ()
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(each.control for each in self.controlnets)
+
+    @property
+    def infos(self) -> tuple[SourceInfo, ...]:
+        """What a plan has to know of what is followed, beside the clip's source."""
+        return tuple(info for each in self.controlnets for info in each.infos)
+
+    @property
+    def follow_source(self) -> bool:
+        """Whether any follows the clip's source."""
+        return any(each.control.follows_source for each in self.controlnets)
+
+
+def open_guides(networks: Sequence[Network], parameters: Parameters, source: ClipSource) -> Guides:
+    """Everything opened that the networks follow. Raises UserError."""
+    controlnets = [each for each in networks if isinstance(each, ControlNet)]
+    return Guides(open_followed(controlnets, parameters, source))
+
+
+@dataclass(frozen=True)
+class LoadedGuides:
+    """What steers a clip, with its networks, in the order of `asked`."""
+
+    asked: Guides
+    networks: tuple[nn.Module, ...]
+
+    def read(self, hints: HintReader) -> tuple[Guide, ...]:
+        """The networks with what they follow. Raises UserError where that cannot be read."""
+        return tuple(
+            ActiveControlNet(cast("ControlNetwork", network), hints.read(each), each.control.strength)
+            for each, network in zip(self.asked.controlnets, self.networks, strict=True)
+        )
+
+
+class NetworkShelf:
+    """Loaded networks by their files; those that the next clip does not ask for are let go.
+
+    `brought`: the folder of those that the checkpoint brings along, if it does.
+    """
+
+    def __init__(self, options: ModelOptions, brought: Path | None) -> None:
+        self._options, self._brought = options, brought
+        self._loaded: dict[Path, nn.Module] = {}
+
+    def check(self, networks: Iterable[Network]) -> None:
+        """Raise UserError where there is no such file or folder."""
+        for network in networks:
+            find_network(network, self._brought)
+
+    def load(self, guides: Guides, pipeline: Pipeline) -> LoadedGuides:
+        """The networks, on the device. Raises UserError and MotionModuleError for what is none, or does not
+        fit the pipeline's UNet."""
+        wanted = [(each, find_network(each, self._brought)) for each in guides.networks]
+        paths = {path for _, path in wanted}
+        self._loaded = {path: network for path, network in self._loaded.items() if path in paths}
+        return LoadedGuides(guides, tuple(self._load(each, path, pipeline) for each, path in wanted))
+
+    def _load(self, network: Network, path: Path, pipeline: Pipeline) -> nn.Module:
+        if path not in self._loaded:
+            loaded = load_network(network, path, CONTROLNETS, pipeline.unet, self._options.torch_dtype)
+            self._loaded[path] = loaded.to(self._options.torch_device)
+        return self._loaded[path]

@@ -1,0 +1,54 @@
+"""Networks that fit the stand-in checkpoints, with random weights: fresh ones add nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from diffusers import ControlNetModel
+from safetensors.torch import save_file
+
+from tests.hosts.diffusers.single_file import unet_name
+
+HINT_WIDTHS = (4, 8, 8, 8)
+
+
+def fresh_controlnet(unet, seed: int = 0, **changes) -> ControlNetModel:
+    """A ControlNet for a UNet; `changes` of its configuration."""
+    torch.manual_seed(seed)
+    network = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=HINT_WIDTHS)
+    if changes:
+        network = ControlNetModel.from_config({**network.config, **changes})
+    return shaken(network)
+
+
+def shaken(network):
+    """What begins as zero is random, so that the network acts."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.2)
+    return network.eval()
+
+
+def write_controlnet_file(network: ControlNetModel, path: Path) -> Path:
+    """Write a ControlNet under the names that its authors published it with."""
+    tensors = {
+        f"control_model.{_name(key)}": value.contiguous() for key, value in network.state_dict().items()
+    }
+    save_file(tensors, path)
+    return path
+
+
+def _name(key: str) -> str:
+    key = re.sub(r"^controlnet_down_blocks\.(\d+)\.", r"zero_convs.\1.0.", key)
+    key = key.replace("controlnet_mid_block.", "middle_block_out.0.")
+    key = key.replace("controlnet_cond_embedding.conv_in.", "input_hint_block.0.")
+    key = key.replace("controlnet_cond_embedding.conv_out.", "input_hint_block.14.")
+    key = re.sub(
+        r"^controlnet_cond_embedding\.blocks\.(\d+)\.",
+        lambda found: f"input_hint_block.{2 * int(found[1]) + 2}.",
+        key,
+    )
+    return unet_name(key)

@@ -138,7 +138,8 @@ def test_script_that_wraps_the_models_function_gets_whole_signals(fork, folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "could not prepare its unit 0"),
+        ({}, "unit 0 has no picture"),
+        ({"image": "of no kind that is read"}, "could not prepare its unit 0"),
         ({"input_mode": InputMode.BATCH, "batch_image_dir": "/no/such/folder"}, "not an existing"),
         ({"input_mode": InputMode.BATCH}, "names no folder"),
     ],

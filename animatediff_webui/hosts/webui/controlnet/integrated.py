@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.hosts.webui.host_types import Request, Script
+from animatediff_webui.hosts.webui.host_types import Request, Script, is_image_request
 from animatediff_webui.hosts.webui.patches import wrapped
 from animatediff_webui.media.readers.folder import read_picture
 
@@ -178,10 +178,7 @@ def check_prepared(p: Request, units: Sequence[UnitFrames], *, is_windowed: bool
     for number, unit in enumerate(script.get_enabled_units(arguments[script.args_from : script.args_to])):
         params = getattr(script, "current_params", {}).get(number)
         if params is None or params.model is None:
-            raise UserError(
-                f"ControlNet could not prepare its unit {number} ({unit.module}): the WebUI's log has the "
-                "error; correct the unit or disable it."
-            )
+            raise UserError(_why_unprepared(p, number, unit))
         if not any(unit is each for each in filled) or has_content(unit.image):
             continue
         is_map = isinstance(params.control_cond, torch.Tensor)
@@ -190,6 +187,15 @@ def check_prepared(p: Request, units: Sequence[UnitFrames], *, is_windowed: bool
                 f"ControlNet's {params.preprocessor.name} cannot follow a video in this WebUI"
                 f"{' in several windows' if is_map else ''}: give the unit a picture of its own."
             )
+
+
+def _why_unprepared(p: Request, number: int, unit: Unit) -> str:
+    if not _has_picture(unit) and not is_image_request(p):
+        return f"ControlNet's unit {number} has no picture: give it one, or a video source to follow."
+    return (
+        f"ControlNet could not prepare its unit {number} (preprocessor {unit.module}): correct it; "
+        "the WebUI's log has the error."
+    )
 
 
 def _read_unit(

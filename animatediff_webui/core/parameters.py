@@ -490,8 +490,8 @@ FIELDS: tuple[Field, ...] = (
     _row(
         "reference", "motion.reference", "Reference", Kind.NUMBER, "Motion",
         "How much all windows see of the first one. 0: nothing.",
-        details="For clips longer than one window, so that they look alike: four of its frames, each of which "
-        "counts as so many of a window's own.",
+        details="For clips longer than one window, so that they look alike: four of its frames, each of "
+        "which counts as so many of a window's own.",
         minimum=0, maximum=10,
     ),
     _row(

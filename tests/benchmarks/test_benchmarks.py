@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from benchmarks import layers, memory, reading, startup
+from benchmarks import clips, layers, memory, reading, startup, steps
 from benchmarks.chart import to_svg
 from benchmarks.command_line import main
 from benchmarks.options import Options
@@ -28,6 +28,17 @@ def test_bare_products_are_those_that_the_cost_formula_counts():
     layer = layers.build_layer(channels, 4)
     weights = [parameter for parameter in layer.parameters() if parameter.ndim == 2]
     assert sum(weight.numel() for weight in weights) == 22 * channels**2
+
+
+def test_steps_agree_with_those_of_diffusers():
+    peer, plain = steps.run(TOY)
+    assert peer.error <= 1e-4
+    assert plain.figures["by arithmetic"] > 1
+
+
+def test_clips_agree_with_those_of_diffusers():
+    (result,) = clips.run(TOY)
+    assert result.error <= 2 / 255
 
 
 @pytest.mark.slow

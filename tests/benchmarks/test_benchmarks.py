@@ -36,6 +36,7 @@ def test_steps_agree_with_those_of_diffusers():
     assert plain.figures["by arithmetic"] > 1
 
 
+@pytest.mark.slow
 def test_clips_agree_with_those_of_diffusers():
     (result,) = clips.run(TOY)
     assert result.error <= 2 / 255
@@ -47,6 +48,7 @@ def test_memory_is_measured_for_both():
     assert set(result.figures) == {"MiB", "ours, MiB"}
 
 
+@pytest.mark.slow
 def test_startup_times_the_import_and_a_whole_module():
     assert [result.subject for result in startup.run(TOY)] == ["torch alone", "reading the bytes"]
 

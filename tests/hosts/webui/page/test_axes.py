@@ -34,7 +34,7 @@ def test_last_frame_axis_reads_picture_files(tmp_path):
     with pytest.raises(ParameterError, match="last_frame"):
         AXES["last_frame"].read(str(tmp_path / "none.png"))
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ParameterError, match="last_frame holds .* picture"):
+    with pytest.raises(ParameterError, match=r"last_frame holds .* picture"):
         AXES["last_frame"].read(str(path))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
-from motion_module.layers import Conv2d, Layer
+from motion_module.layers import Layer
 from motion_module.network import MotionLayer
+from motion_module.picture_encoder import PictureEncoder
+from motion_module.picture_input import PictureInput
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
 
@@ -36,7 +38,9 @@ class MotionModule(nn.Module):
         self.name = name
         self.runtime = Runtime(UNCHANGED)
         if spec.conv_in_channels:
-            self.conv_in = Conv2d(spec.conv_in_channels, spec.widths[0], kernel_size=3)
+            self.conv_in = PictureInput(spec.conv_in_channels, spec.widths[0], self.runtime)
+        if spec.has_picture_encoder:
+            self.img_encoder = PictureEncoder(spec.widths, self.runtime)
         layers, widths = spec.layers_per_block, spec.widths
         self.down_blocks = nn.ModuleList(MotionBlock(width, layers, spec, self.runtime) for width in widths)
         if spec.has_mid_block:
@@ -53,6 +57,25 @@ class MotionModule(nn.Module):
     def layers(self) -> dict[Site, nn.Module]:
         """The temporal layer of each site."""
         return {site: self.get_submodule(site.name) for site, _ in self.spec.sites()}
+
+    @property
+    def picture_input(self) -> PictureInput | None:
+        """What takes the place of the UNet's first convolution, where there is such a thing."""
+        return self.conv_in if self.spec.conv_in_channels else None
+
+    def running_parts(self) -> list[nn.Module]:
+        """What the UNet's submodules are continued with."""
+        parts: list[nn.Module] = [] if self.picture_input is None else [self.picture_input]
+        if self.spec.has_picture_encoder:
+            parts.append(self.img_encoder)
+        return [*parts, *self.layers().values()]
+
+    def picture_at(self, site: Site, hidden: Tensor) -> Tensor | None:
+        """What the layer of a site is shown of the picture, beside its hidden states `(b f) c h w`."""
+        is_last = site.block == "down_blocks" and site.layer == self.spec.layers_per_block - 1
+        if not self.spec.has_picture_encoder or not is_last or self.runtime.control.is_idle:
+            return None
+        return self.img_encoder.at(site.level, hidden)
 
     @contextmanager
     def frames(

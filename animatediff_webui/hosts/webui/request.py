@@ -105,6 +105,9 @@ def prepare(
     check_output(Path(p.outpath_samples), parameters.output.request_id)
     read = partial(read_mask, find=partial(readable_path, is_api=p.is_api))
     ensemble = read_ensemble(plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require)
+    ensemble.check_picture(
+        is_there=parameters.motion.picture is not None or source.pictures is not None  # img2img has one
+    )
     guidance = _read_guidance(p, parameters)
     return Prepared(parameters, settings, ensemble, value, source, plan, guidance, interpolation)
 

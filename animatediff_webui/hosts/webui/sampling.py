@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import torch
 from modules import sd_samplers_common, shared
 
-from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.windowed import SamplingStoppedError
@@ -25,17 +24,20 @@ from animatediff_webui.session import Session
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
 from .controlnet.hints import windowed_hints
+from .controlnet.integrated import check_prepared
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
 from .model import Animation, animated_model, framed_layers
+from .patched_unet import guided_by
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
-from .start import enter_start, sample_pass
+from .start import enter_start, picture_latent, sample_pass
 from .windows import WindowedCall
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
+    from animatediff_webui.motion_control import Ensemble
 
     from .request import Prepared
 
@@ -102,6 +104,7 @@ class ClipSampling:
 
     def __init__(self, p: Request, prepared: Prepared, prompts: PassPrompts, session: Session) -> None:
         self.p, self.prepared, self.prompts, self.session = p, prepared, prompts, session
+        self._ensemble = prepared.ensemble
         self._blended: dict[str, Conds] = {}
         self._model = ExitStack()
         self._is_sampling = False
@@ -166,6 +169,7 @@ class ClipSampling:
     def _sampling(self) -> Generator[ExitStack, None, None]:
         """Inside, the model animates, and what is entered into the stack holds."""
         self._is_sampling = True
+        self._ensemble = self._showing_picture()
         try:
             with self._model, ExitStack() as stack:
                 self._animate()
@@ -175,16 +179,22 @@ class ClipSampling:
         finally:
             self._is_sampling = False
 
+    def _showing_picture(self) -> Ensemble:
+        """The motion modules, with the picture shown to those that animate one."""
+        ensemble = self.prepared.ensemble
+        if not ensemble.takes_picture:
+            return ensemble
+        latent = picture_latent(self.p, self.prepared.parameters.motion.picture)
+        return ensemble if latent is None else ensemble.showing(latent.float())
+
     def _animate(self) -> None:
         """Animate the model that the host uses now, and no other."""
         self._model.close()
         prepared, plan = self.prepared, self.plan
         backend = find_backend(shared.sd_model)
         if prepared.guidance is not None and not backend.alternates_parts:
-            raise ParameterError(
-                "cfg_schedule is not possible in this WebUI yet, whose calls hold the prompts in an order of "
-                "their own: leave it empty."
-            )
+            self._model.enter_context(guided_by(self.p, self._guidance))
+        check_prepared(self.p, prepared.source.units, is_windowed=plan.num_frames > plan.context_length)
         show_hints = self._model.enter_context(
             windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
         )
@@ -192,7 +202,7 @@ class ClipSampling:
         @contextmanager
         def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
             show_hints(window, num_groups)
-            with framed_layers(prepared.ensemble, window, self._share()):
+            with framed_layers(self._ensemble, window, self._share()):
                 yield
 
         call = WindowedCall(
@@ -202,10 +212,10 @@ class ClipSampling:
             num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
             framed=framed,
-            guidance=self._guidance,
+            guidance=self._guidance if backend.alternates_parts else lambda: 1.0,
         )
         schedule = prepared.settings.beta_schedule or prepared.module.spec.beta_schedule
-        animation = Animation(prepared.ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
+        animation = Animation(self._ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
         self._model.enter_context(animated_model(backend, animation, call))
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:

@@ -190,7 +190,7 @@ def test_script_that_keeps_a_calls_attention_wants_one_window(fork):
         fork.host.processing.process_images(p)
 
 
-def test_control_signals_are_those_of_the_windows_frames(fork):
+def test_whole_control_signals_that_a_script_has_looked_at_are_taken_apart_for_windows(fork):
     class Control:
         def get_control(self, x_noisy, t, cond, batched_number):
             frames = torch.arange(len(x_noisy) // batched_number).float().repeat(batched_number)
@@ -198,6 +198,9 @@ def test_control_signals_are_those_of_the_windows_frames(fork):
 
     def patch(unet):
         unet.controlnet_linked_list = Control()
+        unet.model_options["model_function_wrapper"] = lambda call, args: call(
+            args["input"], args["timestep"], **args["c"]
+        )
 
     p = fork.request({"video_length": 6, "context_scheduler": "standard static"})
     p._before_every_sampling = [patch]
@@ -238,3 +241,28 @@ def test_hires_fix_and_img2img(fork):
     assert len(fork.samples({}, enable_hr=True)) == 4
     picture = Image.new("RGB", (64, 64), (200, 30, 60))
     assert len(fork.samples({}, is_img2img=True, init_images=[picture])) == 4
+
+
+def test_guidance_follows_its_schedule(fork, memory):
+    prompt = "a cat AND a dog :0.5"
+    expected = fork.samples({}, cfg_scale=3.5, prompt=prompt)
+    before = state_of(fork, memory)
+    samples = fork.samples({"cfg_schedule": "0: 3.5"}, cfg_scale=7, prompt=prompt)
+    assert torch.allclose(samples, expected, atol=1e-5)
+    falling = fork.samples({"cfg_schedule": "0: 7, 1: 2"}, cfg_scale=7, prompt=prompt)
+    assert not torch.allclose(falling, samples)
+    assert state_of(fork, memory) == before
+    assert len(fork.samples({"cfg_schedule": "0: 7"}, cfg_scale=1)) == 4
+
+
+def test_request_that_somebody_makes_while_ours_samples_is_not_guided(fork):
+    def request_of_others(unet):
+        if unet.model_options.get("conditioning_modifiers"):
+            return
+        other = fork.request([False])
+        fork.runner.process_before_every_sampling(other)
+        assert "conditioning_modifiers" not in fork.model.forge_objects.unet.model_options
+
+    p = fork.request({"cfg_schedule": "0: 3.5"})
+    p._before_every_sampling = [request_of_others]
+    fork.host.processing.process_images(p)

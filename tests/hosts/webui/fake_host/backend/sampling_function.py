@@ -59,7 +59,8 @@ def calc_cond_uncond_batch(patcher, cond, uncond, x, sigma):
     x_in, sigma_in = torch.cat([x] * len(kinds)), torch.cat([sigma] * len(kinds))
     control = patcher.controlnet_linked_list
     if control is not None:
-        c["control"] = control.get_control(x_in, sigma_in, c, len(kinds))
+        control.transformer_options = options
+        c["control"] = control.get_control(x_in, sigma_in, c.copy(), len(kinds))
     wrapper = patcher.model_options.get("model_function_wrapper")
     if wrapper is not None:
         args = {"input": x_in, "timestep": sigma_in, "c": c, "cond_or_uncond": kinds}
@@ -78,6 +79,9 @@ def sampling_function(sd_model, x, sigma, uncond, cond, cond_scale, weights):
     if cond_scale == 1.0:
         uncond = None
     parts = compile_weighted_conditions(cond, weights)
+    for modifier in patcher.model_options.get("conditioning_modifiers", []):
+        values = patcher.model, x, sigma, uncond, parts, cond_scale, patcher.model_options, 0
+        _, x, sigma, uncond, parts, cond_scale, _, _ = modifier(*values)
     denoised, negative, strength = calc_cond_uncond_batch(patcher, parts, uncond, x, sigma)
     denoised = negative + (denoised - negative) * cond_scale * strength
     for change in patcher.model_options.get("sampler_post_cfg_function", []):

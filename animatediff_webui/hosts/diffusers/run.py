@@ -83,7 +83,7 @@ def sample_run(run: Run, pipeline: Pipeline, device: torch.device) -> Sampled:
         encoder = StartEncoder(pipeline, device, run.size, lambda: session.is_stopping)
         start = encoder.encode(session.plan, image, run.source)
         hints = HintReader(run.size, session.plan.num_frames, lambda: session.is_stopping)
-        guides = run.guides.read(hints)
+        guides = run.guides.read(hints, encoder.keyframes())
         session.begin_sampling()
         return sample(
             pipeline, _request(run, conditionings, start, guides), scheduler,

@@ -12,6 +12,7 @@ from PIL import Image
 from animatediff_webui.core.errors import ParameterError, UserError
 from animatediff_webui.core.latents import blended_init
 
+from .guides.sparsectrl import PictureReader
 from .pixels import as_rows, fitted
 from .vae import encode_frame
 
@@ -109,6 +110,10 @@ class StartEncoder:
         last = None if last_frame is None else torch.cat(list(self._latents([last_frame])))
         masks = None if source.masks is None else torch.cat(list(self._masks(source.read_masks(frames))))
         return Start(latents, image.strength, last, masks)
+
+    def keyframes(self) -> PictureReader:
+        """What encodes pictures of single frames for networks."""
+        return PictureReader(self.size, lambda picture: encode_frame(self.pipeline.vae, picture, self.device))
 
     def _latents(self, pictures: Iterable[Image.Image]) -> Iterator[torch.Tensor]:
         for picture in pictures:

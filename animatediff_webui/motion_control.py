@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
-from motion_module.control import UNCHANGED, FrameValues, MotionControl, View
+from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, View
 from motion_module.group_norms import video_group_norms
 from motion_module.injection import injected
 from motion_module.lora.strengths import Strength, motion_loras
@@ -81,14 +81,42 @@ class Ensemble:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know: whose wishes do not count."""
+        """What the user should know: whose wishes do not count, and what is not used."""
         first = self.modules[0].module
-        return tuple(
+        wishes = tuple(
             f"{each.module.name} was made for another beta schedule or other norms than {first.name}, whose "
             "count for all."
             for each in self.modules[1:]
             if _wishes(each.module.spec) != _wishes(first.spec)
         )
+        if self.plan.has_picture and not self.takes_picture:
+            return (*wishes, f"The motion picture is not used, because {first.name} takes none: PIA does.")
+        return wishes
+
+    @property
+    def takes_picture(self) -> bool:
+        """Whether one of the modules animates a picture."""
+        return any(active.module.spec.takes_picture for active in self.modules)
+
+    def check_picture(self, *, is_there: bool) -> None:
+        """ParameterError where a module animates a picture, and there is none."""
+        for module in (active.module for active in self.modules):
+            if module.spec.takes_picture and not is_there:
+                raise ParameterError(
+                    f"{module.name} ({module.spec.family}) animates a picture, but there is none: give a "
+                    "motion_picture, or start from one."
+                )
+
+    def showing(self, latents: torch.Tensor) -> Ensemble:
+        """These modules, with the picture of these latents, `1 c h w`, shown to those that animate one."""
+        affinity = FrameValues(torch.tensor(self.plan.affinity)[:, None, None])
+        picture = Picture(latents, affinity)
+        modules: list[ActiveModule] = []
+        for active in self.modules:
+            takes_picture = active.module.spec.takes_picture
+            control = replace(active.control, picture=picture) if takes_picture else active.control
+            modules.append(replace(active, control=control))
+        return replace(self, modules=tuple(modules))
 
     @contextmanager
     def injected(self, unet: nn.Module, loras: Loras) -> Generator[None, None, None]:

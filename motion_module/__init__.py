@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from motion_module.control import UNCHANGED, FrameValues, MotionControl, View
+from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, View
 from motion_module.errors import (
     BrokenMotionModuleError,
     IncompatibleBaseModelError,
@@ -51,6 +51,7 @@ __all__ = [
     "MotionModuleSpec",
     "NotAMotionLoraError",
     "NotAMotionModuleError",
+    "Picture",
     "Site",
     "UnreadableFileError",
     "View",

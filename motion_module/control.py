@@ -61,6 +61,20 @@ class FrameValues:
             self._sized[key] = values.to(like)
         return self._sized[key]
 
+    def rows(self, hidden: Tensor) -> Tensor:
+        """Those of a clip's frames for the rows of `(b f) c h w`."""
+        height, width = hidden.shape[2:]
+        frames = self.over(height, width, hidden)[:, None]
+        return frames if len(frames) == 1 else frames.repeat(len(hidden) // len(frames), 1, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What a clip shows: latents `1 c h w` as the UNet takes them, and how alike each frame is, 0 to 1."""
+
+    latents: Tensor
+    affinity: FrameValues
+
 
 @dataclass(frozen=True)
 class View:
@@ -81,12 +95,14 @@ class MotionControl:
     softmax(scale q k / sqrt(e)): above 1 a frame attends to the most similar ones alone, at 0 to all alike.
     A frame's value weighs how others attend to it. effect: h becomes h + effect (layer(h) - h).
     (Both as the multivals of the same names in ComfyUI-AnimateDiff-Evolved.) views: each attention's outputs
-    over these frames are averaged; without any, all frames of a window attend to each other.
+    over these frames are averaged; without any, all frames of a window attend to each other. picture: what a
+    module that animates a picture is shown.
     """
 
     scale: FrameValues | None = None
     effect: FrameValues | None = None
     views: tuple[View, ...] = ()
+    picture: Picture | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -106,12 +122,14 @@ class MotionControl:
 
     def of(self, frames: Sequence[int]) -> MotionControl:
         """What counts for some frames, by index."""
-        if self.scale is None and self.effect is None:
+        picture = self.picture
+        if self.scale is None and self.effect is None and picture is None:
             return self
         return replace(
             self,
             scale=None if self.scale is None else self.scale.of(frames),
             effect=None if self.effect is None else self.effect.of(frames),
+            picture=picture and replace(picture, affinity=picture.affinity.of(frames)),
         )
 
 

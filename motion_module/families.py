@@ -70,6 +70,15 @@ HOTSHOT_XL = Family(
     beta_schedule=BetaSchedule.SCALED_LINEAR,
     advice="8 frames at once, pictures of about 512 x 512",
 )
+LONG_MOTION_SCALE = "motion scale 1.15"
+LONG_ANIMATEDIFF = Family(
+    "LongAnimateDiff",
+    BaseModel.SD15,
+    OFFICIAL,
+    num_positions=64,
+    context_length=64,
+    advice=f"16 to 64 frames at once, {LONG_MOTION_SCALE}",
+)
 FAMILIES = (
     Family(
         "AnimateDiff-Lightning",
@@ -78,7 +87,22 @@ FAMILIES = (
         file_name=r"animatediff_lightning_\d+step.*",
         advice="sampler Euler, schedule SGM Uniform, CFG scale 1, and the steps the file name says",
     ),
-    Family("PIA", BaseModel.SD15, conv_in_channels=PIA_CHANNELS),
+    replace(
+        LONG_ANIMATEDIFF,
+        name="LongAnimateDiff (32 frames)",
+        num_positions=None,
+        stores_positions=True,
+        file_name=r"lt_long_mm_32_frames.*",  # its table of positions is as long as its sister's
+        context_length=32,
+        advice=LONG_MOTION_SCALE,
+    ),
+    LONG_ANIMATEDIFF,
+    Family(
+        "PIA",
+        BaseModel.SD15,
+        conv_in_channels=PIA_CHANNELS,
+        advice="a picture to animate: the motion picture, or img2img's",
+    ),
     Family(
         "AnimateLCM",
         BaseModel.SD15,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from motion_module.errors import MotionModuleError
 from motion_module.module import MotionModule
+from motion_module.picture_input import PictureInput
 from motion_module.spec import Site
 from motion_module.unets import check_fit, describe_unet
 
@@ -26,12 +27,20 @@ def injected(
     layout = describe_unet(unet)
     check_fit(layout, module.spec, module.name)
     with ExitStack() as hooks:
+        if module.picture_input is not None:
+            hook = _show_picture(module.picture_input)
+            hooks.callback(layout.conv_in.register_forward_hook(hook).remove)
         for site, layer in module.layers().items():
             strength = 1.0 if strengths is None else strengths.get(site, 1.0)
             if strength:
                 hook = _continue_with(layer, strength)
                 hooks.callback(layout.sites[site].register_forward_hook(hook).remove)
         yield
+
+
+def _show_picture(picture_input: PictureInput) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    """A forward hook of the UNet's first convolution, whose output it replaces."""
+    return lambda _module, args, output: picture_input(args[0], output)
 
 
 def _continue_with(layer: nn.Module, strength: float) -> Callable[[nn.Module, object, object], object]:

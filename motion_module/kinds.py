@@ -41,6 +41,50 @@ SPARSECTRL_ENCODER = Kind(
     (rf"{PREFIX}controlnet_(?:cond_embedding|down_blocks|mid_block)\..+", rf"{MOTION_LAYER}.+"),
     "put it with the ControlNet models, and choose it in a ControlNet unit",
 )
+ELSEWHERE = "nothing here runs it: use the program it was made for"
+UNET_BLOCK = r"(?:model\.diffusion_model\.)?(?:input_blocks|middle_block|output_blocks)\..+"
+FANCYVIDEO = Kind(
+    "FancyVideo's, which has embeddings of its own",
+    (rf"{PREFIX}fps_embedding\.linear\.weight", rf"{MOTION_LAYER}.+"),
+    ELSEWHERE,
+)
+MOTIONCTRL = Kind("MotionCtrl's", (rf"{MOTION_LAYER}.+\.cc_projection\.weight",), ELSEWHERE)
+PORTRAIT_ANIMATOR = Kind(
+    "Hallo or another network that animates a portrait",
+    (rf"{PREFIX}(?:denoising_unet|reference_unet)\..+",),
+    ELSEWHERE,
+)
+STABLE_VIDEO_DIFFUSION = Kind(
+    "Stable Video Diffusion",
+    (
+        rf"{UNET_BLOCK}\.time_(?:stack|mixer)\..+"
+        rf"|{PREFIX}{BLOCK}\.attentions\.{NUMBER}\.(?:temporal_transformer_blocks|time_mixer)\..+",
+    ),
+    ELSEWHERE,
+)
+TEXT_TO_VIDEO = Kind(
+    "a text-to-video UNet such as ZeroScope's or AnimateAnything's",
+    (rf"{UNET_BLOCK}\.temopral_conv\..+|{PREFIX}{BLOCK}\.temp_(?:attentions|convs)\..+",),
+    ELSEWHERE,
+)
+COGVIDEO = Kind(
+    "CogVideo, or FlashVideo, which is made like it",
+    (
+        r"(?:model\.diffusion_model\.)?(?:transformer\.layers|mixins\.adaln_layer)\..+"
+        r"|(?:transformer\.)?patch_embed\.text_proj\.weight",
+    ),
+    ELSEWHERE,
+)
+VIDEO_TRANSFORMER = Kind(
+    "a video model of another kind, such as Wan, HunyuanVideo or LTX-Video",
+    (
+        rf"(?:model\.diffusion_model\.)?(?:blocks\.{NUMBER}\.(?:self|cross)_attn\..+|patchify_proj\.weight"
+        r"|txt_in\.individual_token_refiner\..+)",
+    ),
+    ELSEWHERE,
+)
+RUN_ELSEWHERE = (SPARSECTRL_ENCODER, FANCYVIDEO, MOTIONCTRL, PORTRAIT_ANIMATOR)
+"""What has temporal layers, and is no motion module."""
 MOTION_LORA = Kind("a motion LoRA", (rf".+[._]{TEMPORAL}.+{LORA_WEIGHT}",), "choose it as a LoRA")
 LORA = Kind(
     "a LoRA",
@@ -113,11 +157,15 @@ TEXTUAL_INVERSION = Kind(
 IP_ADAPTER = Kind("an IP-Adapter", (r"(?:ip_adapter|image_proj)\..+",), "choose it in a ControlNet unit")
 UNKNOWN = Kind("weights of an unknown kind", ())
 KINDS = (
-    SPARSECTRL_ENCODER,
+    *RUN_ELSEWHERE,
     MOTION_LORA,
     LORA,
     LYCORIS,
     MOTION_MODULE,
+    STABLE_VIDEO_DIFFUSION,
+    TEXT_TO_VIDEO,
+    COGVIDEO,
+    VIDEO_TRANSFORMER,
     IMAGE_CHECKPOINT,
     CONTROLNET,
     DIFFUSERS_UNET,

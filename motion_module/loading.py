@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motion_module.errors import BrokenMotionModuleError, NotAMotionModuleError, shorten
 from motion_module.families import FAMILY_NOTE
-from motion_module.kinds import MOTION_MODULE, SPARSECTRL_ENCODER, explain_misfit
+from motion_module.kinds import MOTION_MODULE, RUN_ELSEWHERE, explain_misfit
 from motion_module.layers import fill
 from motion_module.layouts import detect_spec
 from motion_module.module import MotionModule
@@ -36,7 +36,7 @@ def detect_motion_module(
     tensors: Mapping[str, Tensor], name: str = "", family: str = ""
 ) -> MotionModuleSpec | None:
     """What motion module these weights are, None where they are none; only keys and shapes are looked at."""
-    if SPARSECTRL_ENCODER.owns(tensors):
+    if any(kind.owns(tensors) for kind in RUN_ELSEWHERE):
         return None
     return detect_spec(shapes_of(tensors), name, family)
 

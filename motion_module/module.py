@@ -9,8 +9,9 @@ from torch import nn
 
 from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
-from motion_module.layers import Conv2d, Layer
+from motion_module.layers import Layer
 from motion_module.network import MotionLayer
+from motion_module.picture_input import PictureInput
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
 
@@ -36,7 +37,7 @@ class MotionModule(nn.Module):
         self.name = name
         self.runtime = Runtime(UNCHANGED)
         if spec.conv_in_channels:
-            self.conv_in = Conv2d(spec.conv_in_channels, spec.widths[0], kernel_size=3)
+            self.conv_in = PictureInput(spec.conv_in_channels, spec.widths[0], self.runtime)
         layers, widths = spec.layers_per_block, spec.widths
         self.down_blocks = nn.ModuleList(MotionBlock(width, layers, spec, self.runtime) for width in widths)
         if spec.has_mid_block:
@@ -53,6 +54,16 @@ class MotionModule(nn.Module):
     def layers(self) -> dict[Site, nn.Module]:
         """The temporal layer of each site."""
         return {site: self.get_submodule(site.name) for site, _ in self.spec.sites()}
+
+    @property
+    def picture_input(self) -> PictureInput | None:
+        """What takes the place of the UNet's first convolution, where there is such a thing."""
+        return self.conv_in if self.spec.conv_in_channels else None
+
+    def running_parts(self) -> list[nn.Module]:
+        """What the UNet's submodules are continued with."""
+        first = [] if self.picture_input is None else [self.picture_input]
+        return [*first, *self.layers().values()]
 
     @contextmanager
     def frames(

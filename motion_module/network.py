@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from motion_module.attention import attend
-from motion_module.control import FrameValues, View
+from motion_module.autocast import without_autocast
+from motion_module.control import View
 from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
 from motion_module.products import gate, gated_linear
 from motion_module.runtime import Runtime
 from motion_module.spec import NORM_GROUPS, MotionModuleSpec
-
-AUTOCAST_DEVICES = ("cuda", "cpu", "xpu")
 
 
 def build_positions(num_positions: int, channels: int) -> Tensor:
@@ -175,11 +173,6 @@ class TemporalTransformer(nn.Module):
         return rearrange(self.proj_out(tokens), "f (b p) c -> b f c p", b=len(clips))
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """A host's autocast must not choose the precision: the layers run in the dtype they were loaded in."""
-    return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST_DEVICES else nullcontext()
-
-
 class MotionLayer(nn.Module):
     """A site's temporal layer: `(b f) c h w` to the same, in the hidden states' dtype and on their device."""
 
@@ -198,14 +191,7 @@ class MotionLayer(nn.Module):
         with without_autocast(hidden.device):
             added = self.temporal_transformer(hidden.to(weight.dtype)).to(hidden.dtype)
             if control.effect is not None:
-                added = added * clip_by_clip(control.effect, added)
+                added = added * control.effect.rows(added)
             if strength != 1:
                 added = added * strength
             return added.add_(hidden)
-
-
-def clip_by_clip(values: FrameValues, hidden: Tensor) -> Tensor:
-    """Values of a clip's frames for the rows of `(b f) c h w`."""
-    height, width = hidden.shape[2:]
-    frames = rearrange(values.over(height, width, hidden), "f h w -> f 1 h w")
-    return frames if len(frames) == 1 else frames.repeat(len(hidden) // len(frames), 1, 1, 1)

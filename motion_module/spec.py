@@ -61,8 +61,8 @@ class MotionModuleSpec:
     a down level; an up level has one more. has_mid_block, has_up_blocks: whether those blocks of the UNet
     have temporal layers. num_heads: of each attention. num_transformer_blocks: in each temporal layer.
     num_attention_blocks: in each of its transformer blocks. stored_positions: whether the file holds the
-    position encodings, or they are computed. conv_in_channels: of PIA's input convolution, which is kept but
-    not run; 0 without one.
+    position encodings, or they are computed. conv_in_channels: of PIA's input convolution; 0
+    without one.
 
     The wishes. context_length: the frames at once that it moves best. max_context_length: the most frames at
     once, for which there are position encodings. video_group_norm: whether the UNet's residual blocks must
@@ -86,6 +86,11 @@ class MotionModuleSpec:
     video_group_norm: bool = False
     beta_schedule: BetaSchedule = BetaSchedule.LINEAR
     advice: str = ""
+
+    @property
+    def takes_picture(self) -> bool:
+        """Whether it animates a picture that is shown to it."""
+        return self.conv_in_channels > 0
 
     def sites(self) -> Iterator[tuple[Site, int]]:
         """Every site with its number of channels, in the order of the UNet's forward pass."""

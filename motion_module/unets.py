@@ -45,6 +45,7 @@ class _DiffusersBlock(Protocol):
 
 
 class _DiffusersUNet(Protocol):
+    conv_in: nn.Module
     down_blocks: Sequence[_DiffusersBlock]
     mid_block: _DiffusersBlock
     up_blocks: Sequence[_DiffusersBlock]
@@ -53,8 +54,10 @@ class _DiffusersUNet(Protocol):
 
 @dataclass(frozen=True)
 class UNetLayout:
-    """sites: the submodule each site continues; group_norms: those of the residual blocks and the last."""
+    """conv_in: the first convolution; sites: the submodule each site continues; group_norms: those of the
+    residual blocks and the last."""
 
+    conv_in: nn.Module
     widths: tuple[int, ...]
     sites: dict[Site, nn.Module]
     group_norms: tuple[nn.Module, ...]
@@ -118,7 +121,7 @@ def _is_ldm(unet: object) -> TypeGuard[_LdmUNet]:
 
 
 def _is_diffusers(unet: object) -> TypeGuard[_DiffusersUNet]:
-    return _has(unet, "down_blocks", "mid_block", "up_blocks", "conv_norm_out")
+    return _has(unet, "conv_in", "down_blocks", "mid_block", "up_blocks", "conv_norm_out")
 
 
 def _is_ldm_res_block(block: object) -> TypeGuard[_LdmResBlock]:
@@ -145,7 +148,8 @@ def _describe_ldm(unet: _LdmUNet) -> UNetLayout:
         sites |= _sites("up_blocks", level, up)
     firsts = [cast(_HasWidth, inputs[1 + level * stride][0]) for level in range(num_levels)]
     norms = _ldm_norms([*inputs, unet.middle_block, *outputs])
-    return UNetLayout(tuple(first.out_channels for first in firsts), sites, (*norms, unet.out[0]))
+    widths = tuple(first.out_channels for first in firsts)
+    return UNetLayout(inputs[0][0], widths, sites, (*norms, unet.out[0]))
 
 
 def _ldm_norms(sequentials: Iterable[Sequence[nn.Module]]) -> list[nn.Module]:
@@ -169,7 +173,7 @@ def _describe_diffusers(unet: _DiffusersUNet) -> UNetLayout:
         for resnet in block.resnets:
             norms += (resnet.norm1, resnet.norm2)
     widths = tuple(block.resnets[0].out_channels for block in unet.down_blocks)
-    return UNetLayout(widths, sites, (*norms, unet.conv_norm_out))
+    return UNetLayout(unet.conv_in, widths, sites, (*norms, unet.conv_norm_out))
 
 
 def _continued(block: _DiffusersBlock) -> Iterable[nn.Module]:

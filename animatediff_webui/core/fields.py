@@ -10,7 +10,8 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from . import blocks, modules, multival
+from . import affinity, blocks, modules, multival
+from .affinity import parse_affinity
 from .blocks import parse_blocks
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
@@ -41,6 +42,7 @@ class Kind(Enum):
     SCHEDULE = "schedule"
     BLOCKS = "blocks"
     MODULES = "modules"
+    AFFINITY = "affinity"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Field:
             Kind.SCHEDULE: 'a schedule over steps such as "0: 7, 50%: 4"',
             Kind.BLOCKS: blocks.ALLOWED,
             Kind.MODULES: modules.ALLOWED,
+            Kind.AFFINITY: affinity.ALLOWED,
         }
         return words[self.kind]
 
@@ -321,6 +324,7 @@ _WRITTEN_TYPES = {
     Kind.SCHEDULE: ("string",),
     Kind.BLOCKS: ("string", "object"),
     Kind.MODULES: ("string", "object", "array"),
+    Kind.AFFINITY: ("string", "integer", "array"),
 }
 _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.BOOL: _read_bool,
@@ -337,4 +341,5 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.SCHEDULE: _read_schedule,
     Kind.BLOCKS: lambda field, raw: parse_blocks(raw, field.name),
     Kind.MODULES: lambda field, raw: parse_modules(raw, field.name, _read_multival),
+    Kind.AFFINITY: lambda field, raw: parse_affinity(raw, field.name),
 }

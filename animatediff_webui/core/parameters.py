@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from PIL import Image
 
+from .affinity import SMALL, Affinity
 from .blocks import ALL_BLOCKS, BlockWeights
 from .errors import ParameterError, shown, shown_text
 from .fields import Field, Kind, Value, json_value
@@ -158,6 +159,8 @@ class Motion:
     modules: ExtraModules = NO_FURTHER
     view_length: int = 0
     view_overlap: int = -1
+    picture: Image.Image | None = None
+    affinity: Affinity = SMALL
 
 
 @dataclass(frozen=True)
@@ -470,6 +473,17 @@ FIELDS: tuple[Field, ...] = (
         "The CFG scale step by step, such as 0: 7, 50%: 4.",
         details="Steps are counted from 0. Empty: the same in all steps.",
         minimum=0, maximum=100,
+    ),
+    _row(
+        "motion_picture", "motion.picture", "Motion picture", Kind.IMAGE, "Motion",
+        "The picture that PIA animates. Empty: in img2img, its picture.",
+        private=True,
+    ),
+    _row(
+        "affinity", "motion.affinity", "Affinity", Kind.AFFINITY, "Motion",
+        "How alike PIA's frames are to the picture: small, medium, large, or a list.",
+        details="Or loop small, loop medium, loop large, which come round, style small, style medium, style "
+        "large, which draw it anew, or one number a frame: 1, 0.9, 0.85, of which the last one holds.",
     ),
 )  # fmt: skip
 

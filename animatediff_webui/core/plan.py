@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
+from .affinity import SMALL
 from .errors import ParameterError
 from .formats import FORMATS, Format, format_names
 from .frame_rate import DEFAULT_FPS, exact_fps
@@ -59,12 +60,17 @@ def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
 
 @dataclass(frozen=True)
 class MotionPlan:
-    """How strongly the motion modules act on each frame: the first one, then the further ones."""
+    """How strongly the motion modules act on each frame: the first one, then the further ones.
+
+    `affinity` is how alike each frame is to the picture that they animate.
+    """
 
     scale: FrameValues
     effect: FrameValues
     further: tuple[FrameValues, ...] = ()
     view: ContextLayout | None = None
+    affinity: tuple[float, ...] = ()
+    has_picture: bool = False
 
     @property
     def values(self) -> tuple[FrameValues, ...]:
@@ -264,6 +270,8 @@ def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> Moti
         motion.effect.over_frames(num_frames, fps, "motion_effect"),
         tuple(module.effect.over_frames(num_frames, fps, module.model) for module in motion.modules.modules),
         _plan_view(parameters, num_frames),
+        motion.affinity.over_frames(num_frames),
+        motion.picture is not None,
     )
 
 
@@ -400,14 +408,19 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     if plan.motion.view is not None and plan.motion.views(plan.context_length):
         view = plan.motion.view
         rows.append(("Views", f"{view.context_length} frames, overlap {view.overlap}, inside each window"))
+    if motion.picture is not None or motion.affinity != SMALL:
+        rows += [("Affinity", str(motion.affinity)), _drawn_row(plan.motion.affinity)]
     for value in plan.motion.values:
         field = FIELD_BY_NAME.get(value.name)
         row = (field.label, value.text) if field else ("Effect", f"{value.text} of {value.name}")
         rows.append(row)
-        low, high = min(value.values), max(value.values)
-        if low < high:
-            rows.append(("", f"{draw_values(value.values)}  {written(low)} to {written(high)}"))
+        if min(value.values) < max(value.values):
+            rows.append(_drawn_row(value.values))
     return rows
+
+
+def _drawn_row(values: Sequence[float]) -> tuple[str, str]:
+    return "", f"{draw_values(values)}  {written(min(values))} to {written(max(values))}"
 
 
 def draw_values(values: Sequence[float]) -> str:

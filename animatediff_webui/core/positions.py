@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-from .errors import ParameterError
-
 Moment: TypeAlias = "int | str"
 """Where a part of a clip begins or ends: a frame, counted from 0, or a time such as "1.5s"."""
 
@@ -37,7 +35,7 @@ class Position:
             number = number * (count - 1) / 100
         elif self.unit == "s":
             number = number * Fraction(per_second)
-        return _nearest_frame(number)
+        return nearest_frame(number)
 
 
 def read_position(text: str) -> Position | None:
@@ -54,21 +52,8 @@ def read_moment(text: str) -> Moment | None:
     return "".join(position.text.split()) if position.unit else int(position.number)
 
 
-def frame_at(moment: Moment, fps: Fraction | None, name: str) -> int:
-    """The frame nearest to `moment` in a clip of `fps` (None: it has no rate); halves round up.
-
-    Raises ParameterError, naming the parameter `name`, for a time in a clip without a rate.
-    """
-    if isinstance(moment, int):
-        return moment
-    if fps is None:
-        raise ParameterError(
-            f"{name} is {moment}, but a folder has no rate to count seconds by: give a frame, or set fps."
-        )
-    return _nearest_frame(Fraction(moment.removesuffix("s")) * fps)
-
-
-def _nearest_frame(number: Fraction) -> int:
+def nearest_frame(number: Fraction) -> int:
+    """Halves round up."""
     return math.floor(number + Fraction(1, 2))
 
 

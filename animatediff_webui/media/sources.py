@@ -29,10 +29,12 @@ FRAMES_FOLDER, MASKS_FOLDER = "image", "mask"
 @dataclass(frozen=True)
 class ClipSource:
     """The frames that were chosen, None where no source was given, and masks for them, white where something
-    is to be drawn anew. Of masks, one still picture serves all frames."""
+    is to be drawn anew. Of masks, one still picture serves all frames. `found_masks`: there are some beside
+    the frames, which nobody named."""
 
     frames: FrameSource | None = None
     masks: FrameSource | None = None
+    found_masks: bool = False
 
     @property
     def infos(self) -> tuple[SourceInfo, ...]:
@@ -81,7 +83,8 @@ def opened_source(
         frames, masks = _main_places(source.folder, source.video, place)
         if source.masks is not None:
             masks = place(source.masks, "mask_path")
-        yield ClipSource(*_read_both(frames, masks, parameters))
+        has_found = masks is not None and source.masks is None
+        yield ClipSource(*_read_both(frames, masks, parameters), found_masks=has_found)
 
 
 def read_numbered(source: FrameSource | None, numbers: Iterable[int]) -> Iterator[Image.Image]:

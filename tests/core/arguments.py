@@ -36,6 +36,7 @@ VALUES: dict[str, Any] = {
     "motion_scale": "0: 1, 4: 0.5", "motion_effect": 0.75, "effect_schedule": "0: 1, 50%: 0.5",
     "motion_blocks": "down 0: 0.5", "modules": "second.safetensors", "view_length": 3, "view_overlap": 1,
     "noise_type": "constant", "noise_weight": 0.5, "noise_offset": 3, "cfg_schedule": "0: 7, 50%: 4",
+    "motion_picture": base64_png((64, 64)), "affinity": "1, 0.9, 0.8",
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""
 
@@ -71,6 +72,10 @@ def api_value(field: Field) -> st.SearchStrategy[Any]:
                 {"model": "a", "loras": ["pan_left:-0.75", "zoom"], "start": 0.25, "effect": 0.5},
                 "",
             ]
+        ),
+        Kind.AFFINITY: st.one_of(
+            st.sampled_from(["", "small", "Loop Large", "2", "1, .9,0.85", 5]),
+            st.lists(st.floats(0, 1), min_size=1, max_size=20),
         ),
         Kind.CHOICES: st.lists(st.sampled_from(field.choices or ("x",)), unique=True),
     }

@@ -17,6 +17,7 @@ from PIL import Image
 from animatediff_webui.core import image as image_module
 from animatediff_webui.core import received
 from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.moments import frame_at
 from animatediff_webui.core.parameters import (
     FIELD_BY_NAME,
     FIELDS,
@@ -25,7 +26,6 @@ from animatediff_webui.core.parameters import (
     parse_parameters,
     to_api,
 )
-from animatediff_webui.core.positions import frame_at
 from animatediff_webui.core.written import Written
 from tests.core.arguments import api_arguments, base64_png, png_bytes
 

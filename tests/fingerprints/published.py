@@ -98,6 +98,8 @@ MOTION_MODULES = (
     Published("AnimateDiff v3", "v3_sd15_mm"),
     Published("AnimateDiff-Lightning", "animatediff_lightning_4step_comfyui", mid_block=True),
     Published("AnimateLCM", "AnimateLCM_sd15_t2v", mid_block=True, positions=None),
+    Published("LongAnimateDiff", "lt_long_mm_16_64_frames_v1.1", mid_block=True, positions=64),
+    Published("LongAnimateDiff (32 frames)", "lt_long_mm_32_frames", mid_block=True, positions=64),
     Published("PIA", "pia", mid_block=True, conv_in_channels=9),
     Published("HelloMeme", "hm_animatediff", key=diffusers_key, mid_block=True),
     Published(

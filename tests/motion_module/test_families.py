@@ -9,13 +9,17 @@ from motion_module import (
     BaseModel,
     BetaSchedule,
     BrokenMotionModuleError,
+    MotionModuleError,
     NotAMotionModuleError,
+    Site,
     build_motion_module,
     detect_motion_lora,
     detect_motion_module,
+    load_motion_module,
+    write_motion_module,
 )
 from tests.fingerprints.published import FOLDER, MOTION_MODULES
-from tests.motion_module.samples import V2, V3, weights_of
+from tests.motion_module.samples import BY_FILE, V2, V3, module_of, weights_of
 
 SCALED, TO_0_020 = BetaSchedule.SCALED_LINEAR, BetaSchedule.SCALED_LINEAR_SDXL
 LINEAR = BetaSchedule.LINEAR
@@ -26,6 +30,8 @@ WISHES = {
     "v3_sd15_mm": (BaseModel.SD15, 16, 32, False, LINEAR),
     "animatediff_lightning_4step_comfyui": (BaseModel.SD15, 16, 32, False, LINEAR),
     "AnimateLCM_sd15_t2v": (BaseModel.SD15, 16, 64, False, LINEAR),
+    "lt_long_mm_16_64_frames_v1.1": (BaseModel.SD15, 64, 64, False, LINEAR),
+    "lt_long_mm_32_frames": (BaseModel.SD15, 32, 64, False, LINEAR),
     "pia": (BaseModel.SD15, 16, 32, False, LINEAR),
     "hm_animatediff": (BaseModel.SD15, 16, 32, False, LINEAR),
     "motion-adapter-v1-5-2": (BaseModel.SD15, 16, 32, False, LINEAR),
@@ -97,9 +103,40 @@ def test_longer_encoding_than_published_raises_the_limit():
     tensors = weights_of(V2)
     for key in tensors:
         if key.endswith("pos_encoder.pe"):
-            tensors[key] = torch.zeros(1, 64, tensors[key].shape[-1])
+            tensors[key] = torch.zeros(1, 48, tensors[key].shape[-1])
     spec = detect_motion_module(tensors)
-    assert (spec.family, spec.max_context_length) == ("AnimateDiff v2", 64)
+    assert (spec.family, spec.max_context_length) == ("AnimateDiff v2", 48)
+
+
+def test_long_module_takes_windows_of_64_frames_and_keeps_its_family_where_its_name_is_lost(tmp_path):
+    module = module_of(BY_FILE["lt_long_mm_32_frames"])
+    write_motion_module(module, tmp_path / "renamed.safetensors")
+    assert load_motion_module(tmp_path / "renamed.safetensors").spec == module.spec
+    hidden = torch.randn(64, 32, 1, 1)
+    with module.frames(64):
+        assert module.layers()[Site("down_blocks", 0, 0)](hidden).isfinite().all()
+    with pytest.raises(MotionModuleError, match="animates 1 to 64 frames at once, not 65"), module.frames(65):
+        pass
+
+
+LAYER = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0"
+ELSEWHERE = {
+    "FancyVideo's": (f"{LAYER}.attention_blocks.0.to_q.weight", "module.fps_embedding.linear.weight"),
+    "MotionCtrl's": (f"{LAYER}.attention_blocks.0.to_q.weight", f"{LAYER}.cc_projection.weight"),
+    "Hallo": (f"denoising_unet.{LAYER}.attention_blocks.0.to_q.weight", "audioproj.proj1.weight"),
+    "Stable Video Diffusion": ("model.diffusion_model.input_blocks.1.1.time_stack.0.attn1.to_q.weight",),
+    "ZeroScope's or AnimateAnything's": ("down_blocks.0.temp_attentions.0.proj_in.weight",),
+    "CogVideo, or FlashVideo": ("model.diffusion_model.transformer.layers.0.input_layernorm.weight",),
+    "Wan, HunyuanVideo or LTX-Video": ("blocks.0.self_attn.q.weight", "patch_embedding.weight"),
+}
+
+
+@pytest.mark.parametrize(("words", "keys"), ELSEWHERE.items())
+def test_file_of_another_video_model_is_refused_by_its_name(words, keys):
+    tensors = {key: torch.zeros(1) for key in keys}
+    assert detect_motion_module(tensors) is None
+    with pytest.raises(NotAMotionModuleError, match=f"not a motion module but .*{words}.*: nothing here"):
+        build_motion_module(tensors, "x")
 
 
 def test_module_without_encodings_that_is_not_animatelcm_is_broken():

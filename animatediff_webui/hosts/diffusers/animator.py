@@ -45,7 +45,7 @@ from .results import memory_explained
 from .run import Run, read_guidance, read_prompts, record_timing, sample_run
 from .samplers import find_sampler
 from .settings import ClipKeywords, read_animation, read_image_settings, read_prompt, read_settings
-from .start import check_start, sampled_steps, start_source
+from .start import check_start, motion_picture, sampled_steps, start_source
 from .timings import Estimate, RunKey, estimate_run
 from .vae import decode_frames
 
@@ -242,7 +242,7 @@ class Animator:
                     self._further[name] = load_further(name, self.options)
             return [self.module, *(self._further[name] for name in further)]
 
-    def _ensemble(self, plan: Plan, num_steps: int) -> Ensemble | None:
+    def _ensemble(self, plan: Plan, image: ImageSettings) -> Ensemble | None:
         modules = self._modules(plan.parameters)
         if not modules:
             return None
@@ -250,7 +250,9 @@ class Animator:
         def find(name: str) -> MotionLora:
             return load_motion_lora(find_lora(name, self.lora_folders))
 
-        return read_ensemble(plan, modules, num_steps, read_mask=read_mask, find_lora=find)
+        ensemble = read_ensemble(plan, modules, image.steps, read_mask=read_mask, find_lora=find)
+        ensemble.check_picture(is_there=motion_picture(plan, image) is not None)
+        return ensemble
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
@@ -268,7 +270,7 @@ class Animator:
         preview, plan, image = self._preview(listeners), asked.plan, asked.image
         session = self._session(asked, listeners.on_window(preview))
         prompts = read_prompts(plan, self.loras, self.lora_folders)
-        ensemble = self._ensemble(plan, image.steps)
+        ensemble = self._ensemble(plan, image)
         guidance = read_guidance(plan.parameters.cfg_schedule, image)
         guides = self._networks.load(asked.guides, self.pipeline, plan)
         run = Run(

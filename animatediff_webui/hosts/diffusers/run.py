@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,13 @@ from animatediff_webui.motion_control import read_steps
 from animatediff_webui.session import Session
 
 from .guides.hints import HintReader
+from .guides.sparsectrl import PictureReader
 from .image_settings import ImageSettings
 from .loras import ChosenLora, LoadedLora, load_lora, spatial_loras, take_tags
 from .prompts import Conditioning, encode_tracks
 from .samplers import build_scheduler, find_sampler
 from .sampling import Sampled, SamplingRequest, sample
-from .start import Start, StartEncoder
+from .start import Start, StartEncoder, motion_picture
 from .timings import RunKey, peak_memory, record_run
 
 if TYPE_CHECKING:
@@ -82,13 +83,22 @@ def sample_run(run: Run, pipeline: Pipeline, device: torch.device) -> Sampled:
         )
         encoder = StartEncoder(pipeline, device, run.size, lambda: session.is_stopping)
         start = encoder.encode(session.plan, image, run.source)
+        run = replace(run, ensemble=_showing_picture(run, encoder))
         hints = HintReader(run.size, session.plan.num_frames, lambda: session.is_stopping)
-        guides = run.guides.read(hints, encoder.keyframes())
+        guides = run.guides.read(hints, PictureReader(run.size, encoder.encode_picture))
         session.begin_sampling()
         return sample(
             pipeline, _request(run, conditionings, start, guides), scheduler,
             device=device, before_window=session.before_window,
         )  # fmt: skip
+
+
+def _showing_picture(run: Run, encoder: StartEncoder) -> Ensemble | None:
+    """The motion modules, with the picture shown to those that animate one."""
+    picture = motion_picture(run.session.plan, run.image)
+    if run.ensemble is None or not run.ensemble.takes_picture or picture is None:
+        return run.ensemble
+    return run.ensemble.showing(encoder.encode_picture(picture))
 
 
 def read_guidance(schedule: Schedule | None, image: ImageSettings) -> StepValues | None:

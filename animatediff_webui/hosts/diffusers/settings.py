@@ -85,6 +85,8 @@ class AnimationKeywords(TypedDict, total=False):
     noise_weight: float
     noise_offset: int
     cfg_schedule: str | None
+    motion_picture: Path | str | Image.Image | None
+    affinity: str | int | Sequence[float]
 
 
 class GuideKeywords(TypedDict, total=False):

@@ -12,7 +12,6 @@ from PIL import Image
 from animatediff_webui.core.errors import ParameterError, UserError
 from animatediff_webui.core.latents import blended_init
 
-from .guides.sparsectrl import PictureReader
 from .pixels import as_rows, fitted
 from .vae import encode_frame
 
@@ -72,6 +71,11 @@ def check_start(image: ImageSettings, plan: Plan, source: ClipSource) -> None:
         )
 
 
+def motion_picture(plan: Plan, image: ImageSettings) -> Image.Image | None:
+    """The picture that a motion module animates, if one does: the one for it, or the one to begin with."""
+    return plan.parameters.motion.picture or image.init_image
+
+
 def start_source(image: ImageSettings, source: ClipSource, *, is_followed: bool) -> ClipSource:
     """What a clip starts from, of its source: none of its frames where a network follows them, unless a
     denoising strength says how much of them is to stay."""
@@ -107,13 +111,13 @@ class StartEncoder:
         last_frame = plan.parameters.init.last_frame
         pictures = source.read_frames(frames) if image.init_image is None else iter([image.init_image])
         latents = torch.cat(list(self._latents(pictures)))
-        last = None if last_frame is None else torch.cat(list(self._latents([last_frame])))
+        last = None if last_frame is None else self.encode_picture(last_frame)
         masks = None if source.masks is None else torch.cat(list(self._masks(source.read_masks(frames))))
         return Start(latents, image.strength, last, masks)
 
-    def keyframes(self) -> PictureReader:
-        """What encodes pictures of single frames for networks."""
-        return PictureReader(self.size, lambda picture: encode_frame(self.pipeline.vae, picture, self.device))
+    def encode_picture(self, picture: Image.Image) -> torch.Tensor:
+        """Its latents `1 c h w`. Raises NotFiniteError."""
+        return torch.cat(list(self._latents([picture])))
 
     def _latents(self, pictures: Iterable[Image.Image]) -> Iterator[torch.Tensor]:
         for picture in pictures:

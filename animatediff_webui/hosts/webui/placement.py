@@ -52,7 +52,7 @@ def whole_layers(module: MotionModule) -> Generator[None, None, None]:
             layer.to("cpu")
 
     with ExitStack() as stack:
-        for layer in module.layers().values():
+        for layer in module.running_parts():
             stack.callback(layer.register_forward_pre_hook(bring).remove)
             stack.callback(layer.register_forward_hook(take_back).remove)
         try:

@@ -99,13 +99,15 @@ def prepare(
     limits = joint_limits([each.spec for each in (module, *others)])
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     units = tuple(find_units(p, partial(readable_path, is_api=p.is_api)))
-    source = RequestSource(read_pictures(p), clip, units)
-    source.check()
+    source = RequestSource(read_pictures(p), clip, units).settled()
     plan = build_plan(parameters, module=limits, sources=source.infos)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
     read = partial(read_mask, find=partial(readable_path, is_api=p.is_api))
     ensemble = read_ensemble(plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require)
+    ensemble.check_picture(
+        is_there=parameters.motion.picture is not None or source.pictures is not None  # img2img has one
+    )
     guidance = _read_guidance(p, parameters)
     return Prepared(parameters, settings, ensemble, value, source, plan, guidance, interpolation)
 

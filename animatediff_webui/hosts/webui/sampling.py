@@ -31,11 +31,12 @@ from .model import Animation, animated_model, framed_layers
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
-from .start import enter_start, sample_pass
+from .start import enter_start, picture_latent, sample_pass
 from .windows import WindowedCall
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
+    from animatediff_webui.motion_control import Ensemble
 
     from .request import Prepared
 
@@ -102,6 +103,7 @@ class ClipSampling:
 
     def __init__(self, p: Request, prepared: Prepared, prompts: PassPrompts, session: Session) -> None:
         self.p, self.prepared, self.prompts, self.session = p, prepared, prompts, session
+        self._ensemble = prepared.ensemble
         self._blended: dict[str, Conds] = {}
         self._model = ExitStack()
         self._is_sampling = False
@@ -166,6 +168,7 @@ class ClipSampling:
     def _sampling(self) -> Generator[ExitStack, None, None]:
         """Inside, the model animates, and what is entered into the stack holds."""
         self._is_sampling = True
+        self._ensemble = self._showing_picture()
         try:
             with self._model, ExitStack() as stack:
                 self._animate()
@@ -174,6 +177,14 @@ class ClipSampling:
                 yield stack
         finally:
             self._is_sampling = False
+
+    def _showing_picture(self) -> Ensemble:
+        """The motion modules, with the picture shown to those that animate one."""
+        ensemble = self.prepared.ensemble
+        if not ensemble.takes_picture:
+            return ensemble
+        latent = picture_latent(self.p, self.prepared.parameters.motion.picture)
+        return ensemble if latent is None else ensemble.showing(latent.float())
 
     def _animate(self) -> None:
         """Animate the model that the host uses now, and no other."""
@@ -186,13 +197,13 @@ class ClipSampling:
                 "their own: leave it empty."
             )
         show_hints = self._model.enter_context(
-            windowed_hints(self.p, plan.num_frames, looped=plan.layout.prompts_loop)
+            windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
         )
 
         @contextmanager
         def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
             show_hints(window, num_groups)
-            with framed_layers(prepared.ensemble, window, self._share()):
+            with framed_layers(self._ensemble, window, self._share()):
                 yield
 
         call = WindowedCall(
@@ -205,7 +216,7 @@ class ClipSampling:
             guidance=self._guidance,
         )
         schedule = prepared.settings.beta_schedule or prepared.module.spec.beta_schedule
-        animation = Animation(prepared.ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
+        animation = Animation(self._ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
         self._model.enter_context(animated_model(backend, animation, call))
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:

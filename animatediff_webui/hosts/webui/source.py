@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -71,19 +71,27 @@ class RequestSource:
             return ["The frames are the pictures of the batch: the video source is not used."]
         if self.pictures and self.starts_from_clip:
             return ["Each frame starts from the video source: the picture is not used."]
+        if self.clip.found_masks and self.clip.masks is None:
+            return ["The masks beside the frames are not used: nothing here is drawn by masks."]
         return []
 
-    def check(self) -> None:
-        """UserError for what cannot be the beginning of a clip."""
+    def settled(self) -> RequestSource:
+        """Without masks that only lie beside the frames, where nothing is for them.
+
+        Raises UserError for what cannot be the beginning of a clip.
+        """
         if self.pictures is not None and not self.pictures and self.clip.frames is None:
             raise UserError("img2img has nothing to start from: give it a picture, or a video source.")
         if self.clip.masks is None or any(unit.unit.is_inpaint for unit in self.units):
-            return
-        if self.pictures is None or not self.starts_from_clip:
-            raise UserError(
-                "There is nothing that mask_path could be for: use it with an inpaint unit of ControlNet, or "
-                "in img2img with a video source."
-            )
+            return self
+        if self.pictures is not None and self.starts_from_clip:
+            return self
+        if self.clip.found_masks:
+            return replace(self, clip=replace(self.clip, masks=None))
+        raise UserError(
+            "There is nothing that mask_path could be for: use it with an inpaint unit of ControlNet, or "
+            "in img2img with a video source."
+        )
 
     def enter_control_frames(self, stack: ExitStack, num_frames: int) -> ControlFrames:
         """The frames that units follow, as files that are there until the stack is closed."""

@@ -6,8 +6,8 @@ request's own object, and are replaced there for the time of one call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,6 +77,19 @@ def enter_start(stack: ExitStack, p: Request, plan: Plan, frames: Sequence[Image
     stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, noise.of)))
 
 
+def picture_latent(p: Request, picture: Image.Image | None) -> torch.Tensor | None:
+    """The latent `1 c h w` of the picture that motion modules animate, None where there is none.
+
+    Where none is given, it is img2img's first.
+    """
+    if picture is None:
+        return p.init_latent[:1] if starts_from_latents(p) else None
+    if is_image_request(p):
+        with _own_generator(p):
+            return _encoded_as_first(p, picture)
+    return _encoded_frames(p, [picture.convert("RGB")])
+
+
 def sample_pass(p: Request, sampling: SamplingPass, sample: Callable[[], torch.Tensor]) -> torch.Tensor:
     """One of FreeInit's passes by the host's own `p.sample`; only the last one goes on to hires fix."""
     image = p if starts_from_latents(p) else None
@@ -116,11 +129,17 @@ def _making_img2img_samplers(create_sampler: Callable[..., Sampler]) -> Callable
 
 def _encoded_frames(p: Request, frames: Sequence[Image.Image]) -> torch.Tensor:
     """The latents `f c h w` of pictures that fill the request's size, cropped where they do not fit."""
-    # The VAE draws from torch's own generator.
-    with torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]: untyped
-        torch.manual_seed(int(p.seeds[0]))  # pyright: ignore[reportUnknownMemberType]: untyped
+    with _own_generator(p):
         latents = [_encoded(images.resize_image(_CROP, frame, p.width, p.height)) for frame in frames]
     return torch.cat(latents)
+
+
+@contextmanager
+def _own_generator(p: Request) -> Generator[None, None, None]:
+    """Inside, torch's own generator, which the VAE draws from, starts from the request's seed."""
+    with torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]: untyped
+        torch.manual_seed(int(p.seeds[0]))  # pyright: ignore[reportUnknownMemberType]: untyped
+        yield
 
 
 def _clip_latents(p: ImageRequest, settings: InitImage) -> torch.Tensor:
@@ -128,7 +147,7 @@ def _clip_latents(p: ImageRequest, settings: InitImage) -> torch.Tensor:
     if len(p.init_images) > 1:
         return p.init_latent
     # In this order: drawing noise sets the seed of torch's own generator, which the VAE draws from.
-    last = None if settings.last_frame is None else _encoded_last_frame(p, settings.last_frame)
+    last = None if settings.last_frame is None else _encoded_as_first(p, settings.last_frame)
     noise = p.rng.next()
     return _unchanged_outside(p, p.init_latent, blended_init(p.init_latent, noise, settings, last))
 
@@ -140,8 +159,8 @@ def _unchanged_outside(p: LatentRequest, init: torch.Tensor, changed: torch.Tens
     return init * (1 - p.nmask) + changed * p.nmask
 
 
-def _encoded_last_frame(p: ImageRequest, image: Image.Image) -> torch.Tensor:
-    """The last frame's latent `1 c h w`, treated as the host treats the first picture."""
+def _encoded_as_first(p: ImageRequest, image: Image.Image) -> torch.Tensor:
+    """A picture's latent `1 c h w`, treated as the host treats the first picture."""
     image = images.flatten(image, shared.opts.img2img_background_color)
     if p.paste_to is not None:  # "only masked": the same cut-out
         x, y, width, height = p.paste_to

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from animatediff_webui.core.positions import Moment, frame_at
+from animatediff_webui.core.moments import frame_at
+from animatediff_webui.core.positions import Moment
 from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 
 from .timeline import Timeline

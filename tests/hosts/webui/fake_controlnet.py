@@ -32,6 +32,7 @@ class ControlNetUnit:
     batch_keyframe_idx: object = None
     save_detected_map: bool = True
     module: str = "none"
+    model: str = "control_canny"
 
     @property
     def is_ipadapter(self):
@@ -78,6 +79,7 @@ class ControlNetScript:
         self.args_from, self.args_to = args_from, args_from + 2
         self.enabled_units, self.latest_network, self.seen = [], None, []
         self.fails = False
+        self.network = SimpleNamespace()
 
     def title(self):
         return "ControlNet"
@@ -125,7 +127,7 @@ class ControlNetScript:
             hint = torch.cat([hint, hint])
         else:
             hint = read(unit.image, size)
-        return ControlParams(SimpleNamespace(), hint)
+        return ControlParams(self.network, hint)
 
     def forward(self, x, *args, **kwargs):
         seen = []

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from tests.hosts.webui.fake_controlnet import ControlNetScript, ControlNetUnit, InputMode
 
@@ -134,6 +135,28 @@ def test_clip_without_the_control_that_was_asked_for_is_refused(webui, controlne
     controlnet.fails = True
     with pytest.raises(webui.host.api.AnimateDiffError, match="could not prepare its units"):
         run(webui, {}, ControlNetUnit(image=str(folder / "3.png")))
+
+
+class Reader(nn.Module):
+    """A network that reads prompts of some width, as the official ones name the layer that does."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.attn2 = nn.ModuleDict({"to_k": nn.Linear(width, 8)})
+
+
+def test_unit_for_another_image_model_is_refused_and_the_next_picture_is_as_before(webui, controlnet, folder):
+    plain, unit = webui.samples(), ControlNetUnit(image=str(folder / "3.png"))
+    controlnet.network = Reader(2048)
+    words = "control_canny is made for SDXL, but the checkpoint is SD1.5: choose another"
+    with pytest.raises(webui.host.api.AnimateDiffError, match=words):
+        run(webui, {}, unit)
+    assert not controlnet.seen
+    controlnet.network = Reader(768)
+    run(webui, {}, unit)
+    assert controlnet.seen
+    controlnet.postprocess(None, None)
+    assert torch.equal(webui.samples(), plain)
 
 
 def test_hints_are_whole_again_after_an_error_in_the_model(webui, controlnet, folder):

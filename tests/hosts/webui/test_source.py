@@ -97,6 +97,16 @@ def test_masks_belong_to_their_frames(webui, tmp_path, folder):
     assert torch.all(changed[::2] > 0)
 
 
+def test_masks_that_lie_beside_the_frames_are_left_where_nothing_is_for_them(webui, tmp_path):
+    write_greys(tmp_path / "both" / "image", GREYS)
+    write_greys(tmp_path / "both" / "mask", [255] * 4)
+    p = webui.run({"video_path": str(tmp_path / "both")})
+    assert started_from(p) == pytest.approx(GREYS, abs=1)
+    assert "masks beside the frames are not used" in p.processed.comments
+    p = webui.run({"video_path": str(tmp_path / "both")}, is_img2img=True, init_images=[])
+    assert started_from(p) == pytest.approx(GREYS[:4], abs=1)
+
+
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
     """The folder for temporary files, of this test alone."""

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 import torch
+from torch import nn
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.prompt_travel import blend_keyframes
 from animatediff_webui.core.windows import Window
 from animatediff_webui.hosts.webui.host_types import Request
+from motion_module.image_models import ImageModel, detect_image_model
 
 from .peer import ControlParams, ImageEmbed, IPAdapter, LLLiteLayer, Unit, find_script
 
@@ -36,13 +38,16 @@ class Hint(Protocol):
 
 
 @contextmanager
-def windowed_hints(p: Request, num_frames: int, *, looped: bool = False) -> Generator[ShowWindow, None, None]:
+def windowed_hints(
+    p: Request, unet: nn.Module, num_frames: int, *, looped: bool = False
+) -> Generator[ShowWindow, None, None]:
     """Inside, what is yielded shows ControlNet's networks the frames of a window; then all is as it was.
 
     `looped`: embeddings go on from the last keyframe to the first. Raises UserError where ControlNet has
-    units to apply but could not prepare them: the host would go on without.
+    units to apply but could not prepare them, as the host would go on without; and where one of them is made
+    for another image model than `unet`.
     """
-    hints = _find_hints(p, num_frames, looped)
+    hints = _find_hints(p, detect_image_model(_shapes(unet)), num_frames, looped)
     with ExitStack() as stack:
         for hint in hints:
             stack.callback(hint.put_back)
@@ -54,7 +59,7 @@ def windowed_hints(p: Request, num_frames: int, *, looped: bool = False) -> Gene
         yield show
 
 
-def _find_hints(p: Request, num_frames: int, looped: bool) -> list[Hint]:
+def _find_hints(p: Request, checkpoint: ImageModel | None, num_frames: int, looped: bool) -> list[Hint]:
     script = find_script(p)
     if script is None or not script.enabled_units:
         return []
@@ -65,8 +70,25 @@ def _find_hints(p: Request, num_frames: int, looped: bool) -> list[Hint]:
         )
     hints: list[Hint] = []
     for unit, prepared in zip(script.enabled_units, params, strict=False):
+        _check_image_model(unit, prepared, checkpoint)
         hints += _hints_of(unit, prepared, num_frames, looped)
     return hints
+
+
+def _check_image_model(unit: Unit, params: ControlParams, checkpoint: ImageModel | None) -> None:
+    network: object = params.control_model
+    found = detect_image_model(_shapes(network)) if isinstance(network, nn.Module) else None
+    if found is not None and checkpoint is not None and found is not checkpoint:
+        raise UserError(
+            f"ControlNet's model {unit.model} is made for {found.name}, but the checkpoint is "
+            f"{checkpoint.name}: choose another model, or another checkpoint."
+        )
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Named as in the files of checkpoints."""
+    prefix = "model.diffusion_model."
+    return {prefix + name: tuple(each.shape) for name, each in network.named_parameters()}
 
 
 def _hints_of(unit: Unit, params: ControlParams, num_frames: int, looped: bool) -> list[Hint]:

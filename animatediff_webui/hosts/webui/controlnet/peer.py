@@ -23,6 +23,7 @@ class Unit(Protocol):
     """
 
     enabled: bool
+    model: str
     input_mode: Enum
     image: object
     batch_images: object

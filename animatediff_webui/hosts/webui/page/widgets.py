@@ -118,6 +118,7 @@ LAYOUT: tuple[Group, ...] = (
             ("motion_blocks", "modules"),
             ("view_length", "view_overlap"),
             ("noise_type", "noise_weight", "noise_offset"),
+            ("motion_picture", "affinity"),
         ),
         note=MOTION_NOTE,
     ),
@@ -207,7 +208,7 @@ def written_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if value not in ([], {}) else ""
 
 
-WRITTEN = frozenset({Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES})
+WRITTEN = frozenset({Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES, Kind.AFFINITY})
 """Kinds whose values are written in a small language."""
 _WIDGET_KINDS = {
     Kind.BOOL: WidgetKind.CHECKBOX,

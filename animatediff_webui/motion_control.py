@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ReadMask: TypeAlias = "Callable[[str | Image.Image, int], npt.NDArray[np.float32]]"
 """Grey levels `f h w` of a mask's source for so many frames; may refuse it by a UserError."""
 Loras: TypeAlias = "Sequence[tuple[MotionLora, Strength]]"
+TAKE_PICTURES = "PIA and AnimateLCM-I2V"
 _SIDES = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
 
 
@@ -90,7 +91,8 @@ class Ensemble:
             if _wishes(each.module.spec) != _wishes(first.spec)
         )
         if self.plan.has_picture and not self.takes_picture:
-            return (*wishes, f"The motion picture is not used, because {first.name} takes none: PIA does.")
+            unused = f"The motion picture is not used, because {first.name} takes none: {TAKE_PICTURES} do."
+            return (*wishes, unused)
         return wishes
 
     @property

@@ -70,10 +70,16 @@ class FrameValues:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What a clip shows: latents `1 c h w` as the UNet takes them, and how alike each frame is, 0 to 1."""
+    """What a clip shows: latents `1 c h w` as the UNet takes them, and how alike each frame is, 0 to 1.
+
+    `encoded` is what an encoder has made of it, which it keeps there.
+    """
 
     latents: Tensor
     affinity: FrameValues
+    encoded: dict[tuple[object, ...], list[Tensor]] = field(
+        default_factory=dict[tuple[object, ...], "list[Tensor]"]
+    )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class Traits:
     has_mid_block: bool
     num_positions: int | None
     conv_in_channels: int
+    has_picture_encoder: bool
     file_name: str
 
 
@@ -38,6 +39,7 @@ class Family:
     num_positions: int | None = None
     stores_positions: bool | None = None
     conv_in_channels: int | None = None
+    has_picture_encoder: bool | None = None
     file_name: str = ""
     computed_positions: int = 32
     context_length: int = 16
@@ -54,6 +56,7 @@ class Family:
             (self.num_positions, traits.num_positions),
             (self.stores_positions, traits.num_positions is not None),
             (self.conv_in_channels, traits.conv_in_channels),
+            (self.has_picture_encoder, traits.has_picture_encoder),
         )
         if self.file_name and not re.fullmatch(self.file_name, traits.file_name, re.IGNORECASE):
             return False
@@ -70,6 +73,8 @@ HOTSHOT_XL = Family(
     beta_schedule=BetaSchedule.SCALED_LINEAR,
     advice="8 frames at once, pictures of about 512 x 512",
 )
+NEEDS_PICTURE = "a picture to animate: the motion picture, or img2img's"
+LCM_SAMPLING = "sampler LCM, CFG scale 1 to 2, with AnimateLCM's own LoRA"
 LONG_MOTION_SCALE = "motion scale 1.15"
 LONG_ANIMATEDIFF = Family(
     "LongAnimateDiff",
@@ -101,7 +106,15 @@ FAMILIES = (
         "PIA",
         BaseModel.SD15,
         conv_in_channels=PIA_CHANNELS,
-        advice="a picture to animate: the motion picture, or img2img's",
+        advice=NEEDS_PICTURE,
+    ),
+    Family(
+        "AnimateLCM-I2V",
+        BaseModel.SD15,
+        OFFICIAL,
+        has_picture_encoder=True,
+        computed_positions=64,
+        advice=f"{NEEDS_PICTURE}; {LCM_SAMPLING}",
     ),
     Family(
         "AnimateLCM",
@@ -110,7 +123,7 @@ FAMILIES = (
         has_mid_block=True,
         stores_positions=False,
         computed_positions=64,
-        advice="sampler LCM, CFG scale 1 to 2, with AnimateLCM's own LoRA",
+        advice=LCM_SAMPLING,
     ),
     Family(
         "AnimateDiff v1",

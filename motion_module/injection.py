@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def injected(
         for site, layer in module.layers().items():
             strength = 1.0 if strengths is None else strengths.get(site, 1.0)
             if strength:
-                hook = _continue_with(layer, strength)
+                hook = _continue_with(partial(_run_layer, module, site, layer, strength))
                 hooks.callback(layout.sites[site].register_forward_hook(hook).remove)
         yield
 
@@ -43,15 +44,19 @@ def _show_picture(picture_input: PictureInput) -> Callable[[nn.Module, tuple[Ten
     return lambda _module, args, output: picture_input(args[0], output)
 
 
-def _continue_with(layer: nn.Module, strength: float) -> Callable[[nn.Module, object, object], object]:
+def _run_layer(module: MotionModule, site: Site, layer: nn.Module, strength: float, hidden: Tensor) -> Tensor:
+    return layer(hidden, strength, module.picture_at(site, hidden))
+
+
+def _continue_with(layer: Callable[[Tensor], Tensor]) -> Callable[[nn.Module, object, object], object]:
     """A forward hook that passes the output on through the layer; diffusers' transformers return a tuple."""
 
     def continue_output(_module: nn.Module, _args: object, output: object) -> object:
         if isinstance(output, Tensor):
-            return layer(output, strength)
+            return layer(output)
         if isinstance(output, tuple):
-            hidden, *rest = cast("tuple[object, ...]", output)
-            return (layer(hidden, strength), *rest)
+            hidden, *rest = cast("tuple[Tensor, ...]", output)
+            return (layer(hidden), *rest)
         raise MotionModuleError(
             f"A block of the UNet returned a {type(output).__name__} where a tensor or a tuple was expected: "
             "call the UNet with its usual arguments."

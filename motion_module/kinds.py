@@ -49,6 +49,11 @@ FANCYVIDEO = Kind(
     ELSEWHERE,
 )
 MOTIONCTRL = Kind("MotionCtrl's", (rf"{MOTION_LAYER}.+\.cc_projection\.weight",), ELSEWHERE)
+CAMERACTRL = Kind(
+    "CameraCtrl's pose encoder",
+    (rf"{PREFIX}encoder_down_conv_blocks\.{NUMBER}\..+|{MOTION_LAYER}.+\.qkv_merge\.weight",),
+    ELSEWHERE,
+)
 PORTRAIT_ANIMATOR = Kind(
     "Hallo or another network that animates a portrait",
     (rf"{PREFIX}(?:denoising_unet|reference_unet)\..+",),
@@ -83,7 +88,7 @@ VIDEO_TRANSFORMER = Kind(
     ),
     ELSEWHERE,
 )
-RUN_ELSEWHERE = (SPARSECTRL_ENCODER, FANCYVIDEO, MOTIONCTRL, PORTRAIT_ANIMATOR)
+RUN_ELSEWHERE = (SPARSECTRL_ENCODER, FANCYVIDEO, MOTIONCTRL, CAMERACTRL, PORTRAIT_ANIMATOR)
 """What has temporal layers, and is no motion module."""
 MOTION_LORA = Kind("a motion LoRA", (rf".+[._]{TEMPORAL}.+{LORA_WEIGHT}",), "choose it as a LoRA")
 LORA = Kind(

@@ -92,6 +92,21 @@ class ZeroLinear(Linear):
         return super().draw_fresh(name, shape).zero_()
 
 
+class Conv2d(Projection):
+    """`b i h w` -> `b o h w`, with zeros around."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(weight=(out_channels, in_channels, kernel_size, kernel_size), bias=(out_channels,))
+        self.fan_in = in_channels * kernel_size**2
+        self.padding = kernel_size // 2
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.conv2d(hidden, self.weight, self.bias, padding=self.padding)
+
+
 class LayerNorm(Normalisation):
     """Each token by itself."""
 

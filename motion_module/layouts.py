@@ -33,7 +33,11 @@ def detect_spec(shapes: Shapes, name: str, family: str = "") -> MotionModuleSpec
     official = {key: shapes[source] for key, source in names.sources.items()}
     conv_in = shapes.get(names.conv_in.get("conv_in.weight", ""), ())
     layout = _read_layout(official, shorten(name))
-    layout = replace(layout, conv_in_channels=PIA_CHANNELS if conv_in[1:2] == (PIA_CHANNELS,) else 0)
+    layout = replace(
+        layout,
+        conv_in_channels=PIA_CHANNELS if conv_in[1:2] == (PIA_CHANNELS,) else 0,
+        has_picture_encoder=bool(names.picture_encoder),
+    )
     traits = _read_traits(layout, names.naming, name)
     row = find_family(traits, family)
     if row is None:
@@ -51,6 +55,7 @@ def _read_traits(layout: MotionModuleSpec, naming: Naming, name: str) -> Traits:
         layout.has_mid_block,
         layout.max_context_length if layout.stored_positions else None,
         layout.conv_in_channels,
+        layout.has_picture_encoder,
         name,
     )
 

@@ -49,7 +49,7 @@ def build_motion_module(
     if spec is None:
         raise NotAMotionModuleError(explain_misfit(tensors, name or "This", MOTION_MODULE))
     names = find_official_names(tensors)
-    sources = {**names.sources, **(names.conv_in if spec.conv_in_channels else {})}
+    sources = {**names.sources, **names.picture_encoder, **(names.conv_in if spec.conv_in_channels else {})}
     weights = {key: tensors[source] for key, source in sources.items()}
     module = MotionModule(spec, name, fresh=False)
     check_complete(module, shapes_of(weights), names.unexpected)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
 from motion_module.layers import Layer
 from motion_module.network import MotionLayer
+from motion_module.picture_encoder import PictureEncoder
 from motion_module.picture_input import PictureInput
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
@@ -38,6 +39,8 @@ class MotionModule(nn.Module):
         self.runtime = Runtime(UNCHANGED)
         if spec.conv_in_channels:
             self.conv_in = PictureInput(spec.conv_in_channels, spec.widths[0], self.runtime)
+        if spec.has_picture_encoder:
+            self.img_encoder = PictureEncoder(spec.widths, self.runtime)
         layers, widths = spec.layers_per_block, spec.widths
         self.down_blocks = nn.ModuleList(MotionBlock(width, layers, spec, self.runtime) for width in widths)
         if spec.has_mid_block:
@@ -62,8 +65,17 @@ class MotionModule(nn.Module):
 
     def running_parts(self) -> list[nn.Module]:
         """What the UNet's submodules are continued with."""
-        first = [] if self.picture_input is None else [self.picture_input]
-        return [*first, *self.layers().values()]
+        parts: list[nn.Module] = [] if self.picture_input is None else [self.picture_input]
+        if self.spec.has_picture_encoder:
+            parts.append(self.img_encoder)
+        return [*parts, *self.layers().values()]
+
+    def picture_at(self, site: Site, hidden: Tensor) -> Tensor | None:
+        """What the layer of a site is shown of the picture, beside its hidden states `(b f) c h w`."""
+        is_last = site.block == "down_blocks" and site.layer == self.spec.layers_per_block - 1
+        if not self.spec.has_picture_encoder or not is_last or self.runtime.control.is_idle:
+            return None
+        return self.img_encoder.at(site.level, hidden)
 
     @contextmanager
     def frames(

@@ -23,6 +23,9 @@ TAIL = re.compile(
 )
 """What follows `motion_modules.J.temporal_transformer.` in the official format."""
 CONV_IN = re.compile(rf"{PREFIX}(conv_in\.{AFFINE})")
+PICTURE_ENCODER = re.compile(
+    rf"{PREFIX}(img_encoder\.(?:conv_in|body\.{NUMBER}\.(?:in_conv|block1|block2))\.{AFFINE})"
+)
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,14 @@ class OfficialNames:
     """A file's motion weights: official name -> the file's key.
 
     naming: whose the file's names are, None where it has no motion weights. unexpected: keys of no layer.
-    conv_in: of the UNet's input convolution, if it is there.
+    conv_in: of the UNet's input convolution, if it is there; picture_encoder: of AnimateLCM-I2V's, likewise.
     """
 
     naming: Naming | None
     sources: Mapping[str, str]
     unexpected: tuple[str, ...]
     conv_in: Mapping[str, str]
+    picture_encoder: Mapping[str, str]
 
 
 def find_official_names(keys: Iterable[str]) -> OfficialNames:
@@ -89,9 +93,12 @@ def find_official_names(keys: Iterable[str]) -> OfficialNames:
     sources: dict[str, str] = {}
     unexpected: list[str] = []
     conv_in: dict[str, str] = {}
+    picture_encoder: dict[str, str] = {}
     for key in keys:
         if input_convolution := CONV_IN.fullmatch(key):
             conv_in[input_convolution[1]] = key
+        elif of_encoder := PICTURE_ENCODER.fullmatch(key):
+            picture_encoder[of_encoder[1]] = key
         matched = _match_naming(key)
         if matched is None:
             continue
@@ -101,7 +108,7 @@ def find_official_names(keys: Iterable[str]) -> OfficialNames:
             sources |= dict.fromkeys(names, key)
         else:
             unexpected.append(key)
-    return OfficialNames(naming, sources, tuple(unexpected), conv_in)
+    return OfficialNames(naming, sources, tuple(unexpected), conv_in, picture_encoder)
 
 
 def rename_layer(layer: str) -> str:

@@ -6,7 +6,6 @@ spatial position: attention runs over the frames of one row, and everything else
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -17,16 +16,10 @@ from motion_module.attention import attend
 from motion_module.autocast import without_autocast
 from motion_module.control import View
 from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
+from motion_module.positions import build_positions
 from motion_module.products import gate, gated_linear
 from motion_module.runtime import Runtime
 from motion_module.spec import NORM_GROUPS, MotionModuleSpec
-
-
-def build_positions(num_positions: int, channels: int) -> Tensor:
-    """The sinusoidal position encoding, (1 f c): sines on even, cosines on odd channels."""
-    frequencies = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
-    angles = torch.arange(num_positions)[:, None] * frequencies
-    return rearrange(torch.stack((angles.sin(), angles.cos()), dim=-1), "f c two -> 1 f (c two)")
 
 
 class PositionEncoding(nn.Module):
@@ -180,8 +173,8 @@ class MotionLayer(nn.Module):
         super().__init__()
         self.temporal_transformer = TemporalTransformer(channels, spec, runtime)
 
-    def forward(self, hidden: Tensor, strength: float = 1.0) -> Tensor:
-        """`strength` is how much of the addition counts at this site."""
+    def forward(self, hidden: Tensor, strength: float = 1.0, picture: Tensor | None = None) -> Tensor:
+        """`strength` is how much of the addition counts at this site; `picture` is added first, in rows."""
         weight = self.temporal_transformer.proj_in.weight
         control = self.temporal_transformer.runtime.control
         if control.is_idle:
@@ -189,7 +182,10 @@ class MotionLayer(nn.Module):
         if weight.device != hidden.device:
             self.to(hidden.device)
         with without_autocast(hidden.device):
-            added = self.temporal_transformer(hidden.to(weight.dtype)).to(hidden.dtype)
+            shown = hidden if picture is None else hidden + picture
+            added = self.temporal_transformer(shown.to(weight.dtype)).to(hidden.dtype)
+            if picture is not None:
+                added = added + picture
             if control.effect is not None:
                 added = added * control.effect.rows(added)
             if strength != 1:

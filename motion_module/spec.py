@@ -62,7 +62,7 @@ class MotionModuleSpec:
     have temporal layers. num_heads: of each attention. num_transformer_blocks: in each temporal layer.
     num_attention_blocks: in each of its transformer blocks. stored_positions: whether the file holds the
     position encodings, or they are computed. conv_in_channels: of PIA's input convolution; 0
-    without one.
+    without one. has_picture_encoder: whether AnimateLCM-I2V's encoder of a picture is there.
 
     The wishes. context_length: the frames at once that it moves best. max_context_length: the most frames at
     once, for which there are position encodings. video_group_norm: whether the UNet's residual blocks must
@@ -81,6 +81,7 @@ class MotionModuleSpec:
     num_attention_blocks: int = 2
     stored_positions: bool = True
     conv_in_channels: int = 0
+    has_picture_encoder: bool = False
     context_length: int = 16
     max_context_length: int = 32
     video_group_norm: bool = False
@@ -90,7 +91,7 @@ class MotionModuleSpec:
     @property
     def takes_picture(self) -> bool:
         """Whether it animates a picture that is shown to it."""
-        return self.conv_in_channels > 0
+        return self.conv_in_channels > 0 or self.has_picture_encoder
 
     def sites(self) -> Iterator[tuple[Site, int]]:
         """Every site with its number of channels, in the order of the UNet's forward pass."""

@@ -476,7 +476,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     _row(
         "motion_picture", "motion.picture", "Motion picture", Kind.IMAGE, "Motion",
-        "The picture that PIA animates. Empty: in img2img, its picture.",
+        "The picture that PIA and AnimateLCM-I2V animate. Empty: in img2img, its picture.",
         private=True,
     ),
     _row(

@@ -108,6 +108,9 @@ _PROCESSING = "modules/processing.py"
 _REQUEST = (assigned_to("p", _PROCESSING, "modules/api/api.py"),)
 _BACKEND = ADAPTER / "backends" / "backend.py"
 AUTOMATIC1111 = ("1.6.1", "1.8.0", "1.10.1")
+_CONTROL = ADAPTER / "controlnet"
+_CONTROLNET = "extensions-builtin/sd_forge_controlnet"
+_LINKED = ("transformer_options", "advanced_mask_weighting", "advanced_frame_weighting")
 _FORGE, _PATCHED = ("forge",), ("reforge", "classic")
 FORKS = (*_FORGE, *_PATCHED)
 _LDMS = (*AUTOMATIC1111, *_PATCHED)
@@ -135,7 +138,9 @@ PLACES = (
     Place("modules/sd_samplers_kdiffusion.py", "KDiffusionSampler", "Sampler"),
     Place("modules/sd_samplers_common.py", "Sampler"),
     Place("modules/scripts.py", "Script", "Script"),
-    Place("modules/scripts.py", "ScriptRunner", "ScriptRunner"),
+    Place(
+        "modules/scripts.py", "ScriptRunner", "ScriptRunner", also=("process_before_every_sampling",)
+    ),
     Place("modules/scripts.py", "PostprocessImageArgs", "PostprocessedImage"),
     Place("modules/scripts.py", "ScriptClassData", "ScriptData"),
     Place("modules/script_callbacks.py", "CFGDenoiserParams"),
@@ -187,6 +192,29 @@ PLACES = (
     Place(
         "ldm_patched/modules/model_base.py", "BaseModel", "BaseModel",
         types=ADAPTER / "backends" / "ldm_patched.py", only=_PATCHED,
+    ),
+    Place(f"{_CONTROLNET}/scripts/controlnet.py", "ControlNetForForgeOfficial", "IntegratedScript", more=(
+        class_of("modules/scripts.py", "Script"),
+        assigned_to("self", f"{_CONTROLNET}/scripts/controlnet.py"),
+    ), types=_CONTROL / "integrated.py", only=FORKS),
+    Place(
+        f"{_CONTROLNET}/scripts/controlnet.py", "ControlNetCachedParameters", "UnitParams",
+        types=_CONTROL / "integrated.py", only=FORKS,
+    ),
+    Place(
+        f"{_CONTROLNET}/lib_controlnet/external_code.py", "ControlNetUnit", "Unit",
+        also=("batch_image_dir", "batch_mask_dir", "image_fg", "mask_image_fg"),
+        types=_CONTROL / "integrated.py", only=FORKS,
+    ),
+    Place(
+        "backend/patcher/controlnet.py", "ControlNet", "LinkedControl", also=_LINKED,
+        more=(assigned_to("cnet", "backend/patcher/controlnet.py"),),
+        types=_CONTROL / "linked.py", only=_FORGE,
+    ),
+    Place(
+        "ldm_patched/modules/controlnet.py", "ControlNet", "LinkedControl", also=_LINKED[1:],
+        more=(assigned_to("cnet", "modules_forge/controlnet.py"),),
+        types=_CONTROL / "linked.py", only=_PATCHED,
     ),
     Place("modules_forge/unet_patcher.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_PATCHED, more=(
         class_of("ldm_patched/modules/model_patcher.py", "ModelPatcher"),

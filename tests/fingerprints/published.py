@@ -59,6 +59,22 @@ def diffusers_key(block: str, layer: int, part: str) -> str:
     return f"{block}.motion_modules.{layer}.{part}"
 
 
+def picture_encoder_shapes(widths: tuple[int, ...]) -> Shapes:
+    """AnimateLCM-I2V's: a convolution, and two blocks a level, of which a first one may change the width."""
+    shapes: Shapes = {
+        "img_encoder.conv_in.weight": (widths[0], 4, 3, 3),
+        "img_encoder.conv_in.bias": (widths[0],),
+    }
+    for number in range(2 * len(widths)):
+        block, c = f"img_encoder.body.{number}", widths[number // 2]
+        before = widths[max(number - 1, 0) // 2]
+        if before != c:
+            shapes |= {f"{block}.in_conv.weight": (c, before, 1, 1), f"{block}.in_conv.bias": (c,)}
+        shapes |= {f"{block}.block1.weight": (c, c, 3, 3), f"{block}.block1.bias": (c,)}
+        shapes |= {f"{block}.block2.weight": (c, c, 1, 1), f"{block}.block2.bias": (c,)}
+    return shapes
+
+
 @dataclass(frozen=True)
 class Published:
     """A published motion module; positions: how many encodings it stores, None without."""
@@ -70,6 +86,7 @@ class Published:
     mid_block: bool = False
     positions: int | None = 32
     conv_in_channels: int = 0
+    picture_encoder: bool = False
 
     def sites(self, widths: tuple[int, ...]) -> list[tuple[str, int, int]]:
         """(block, layer, channels) of each temporal layer."""
@@ -89,7 +106,7 @@ class Published:
                 "conv_in.weight": (widths[0], self.conv_in_channels, 3, 3),
                 "conv_in.bias": (widths[0],),
             }
-        return shapes
+        return shapes | (picture_encoder_shapes(widths) if self.picture_encoder else {})
 
 
 MOTION_MODULES = (
@@ -101,6 +118,7 @@ MOTION_MODULES = (
     Published("LongAnimateDiff", "lt_long_mm_16_64_frames_v1.1", mid_block=True, positions=64),
     Published("LongAnimateDiff (32 frames)", "lt_long_mm_32_frames", mid_block=True, positions=64),
     Published("PIA", "pia", mid_block=True, conv_in_channels=9),
+    Published("AnimateLCM-I2V", "AnimateLCM_sd15_i2v", mid_block=True, positions=None, picture_encoder=True),
     Published("HelloMeme", "hm_animatediff", key=diffusers_key, mid_block=True),
     Published(
         "diffusers MotionAdapter", "motion-adapter-v1-5-2", diffusers_key, mid_block=True, positions=None

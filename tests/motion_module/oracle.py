@@ -37,7 +37,7 @@ def _block(parts: Parts, tokens: Tensor, num_heads: int) -> Tensor:
 
 def _attention(parts: Parts, name: str, tokens: Tensor, num_heads: int) -> Tensor:
     pe = parts.get(f"{name}.pos_encoder.pe")
-    positioned = tokens + (_sinusoids(*tokens.shape) if pe is None else pe[0, : tokens.shape[0]])
+    positioned = tokens + (sinusoids(*tokens.shape) if pe is None else pe[0, : tokens.shape[0]])
     query, key, value = (positioned @ parts[f"{name}.{to}.weight"].T for to in ("to_q", "to_k", "to_v"))
     size = tokens.shape[1] // num_heads
     heads = []
@@ -49,7 +49,7 @@ def _attention(parts: Parts, name: str, tokens: Tensor, num_heads: int) -> Tenso
     return _linear(parts, f"{name}.to_out.0", torch.cat(heads, dim=1))
 
 
-def _sinusoids(num_frames: int, channels: int) -> Tensor:
+def sinusoids(num_frames: int, channels: int) -> Tensor:
     encoding = torch.zeros(num_frames, channels, dtype=torch.float64)
     for frame in range(num_frames):
         for i in range(channels // 2):

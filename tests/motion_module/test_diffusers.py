@@ -27,7 +27,7 @@ from motion_module import (
     write_motion_module,
 )
 from motion_module.names import DIFFUSERS, from_official
-from motion_module.network import build_positions
+from motion_module.positions import build_positions
 from tests.fingerprints.published import domain_adapter
 from tests.motion_module.ldm_unet import SD15, SDXL, timestep_embedding
 from tests.motion_module.samples import (

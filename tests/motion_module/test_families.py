@@ -33,6 +33,7 @@ WISHES = {
     "lt_long_mm_16_64_frames_v1.1": (BaseModel.SD15, 64, 64, False, LINEAR),
     "lt_long_mm_32_frames": (BaseModel.SD15, 32, 64, False, LINEAR),
     "pia": (BaseModel.SD15, 16, 32, False, LINEAR),
+    "AnimateLCM_sd15_i2v": (BaseModel.SD15, 16, 64, False, LINEAR),
     "hm_animatediff": (BaseModel.SD15, 16, 32, False, LINEAR),
     "motion-adapter-v1-5-2": (BaseModel.SD15, 16, 32, False, LINEAR),
     "motion-adapter-sdxl-beta": (BaseModel.SDXL, 16, 32, False, LINEAR),
@@ -70,6 +71,7 @@ def test_published_file_builds_a_module_with_all_of_its_weights(published):
     module = build_motion_module(tensors, published.file_name)
     shared = sum("pos_embed" in key for key in tensors)  # diffusers keeps one encoding for two attentions
     lacking = 0 if published.positions or published.family == "AnimateLCM" else 2 * len(module.layers())
+    assert module.spec.has_picture_encoder == published.picture_encoder
     assert len(module.state_dict()) == len(tensors) + shared + lacking
 
 
@@ -123,6 +125,7 @@ LAYER = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.
 ELSEWHERE = {
     "FancyVideo's": (f"{LAYER}.attention_blocks.0.to_q.weight", "module.fps_embedding.linear.weight"),
     "MotionCtrl's": (f"{LAYER}.attention_blocks.0.to_q.weight", f"{LAYER}.cc_projection.weight"),
+    "CameraCtrl's": ("encoder_conv_in.weight", "encoder_down_conv_blocks.0.0.block1.weight"),
     "Hallo": (f"denoising_unet.{LAYER}.attention_blocks.0.to_q.weight", "audioproj.proj1.weight"),
     "Stable Video Diffusion": ("model.diffusion_model.input_blocks.1.1.time_stack.0.attn1.to_q.weight",),
     "ZeroScope's or AnimateAnything's": ("down_blocks.0.temp_attentions.0.proj_in.weight",),

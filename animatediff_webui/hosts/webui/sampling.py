@@ -25,6 +25,7 @@ from animatediff_webui.session import Session
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
 from .controlnet.hints import windowed_hints
+from .controlnet.integrated import check_prepared
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
 from .model import Animation, animated_model, framed_layers
@@ -196,6 +197,7 @@ class ClipSampling:
                 "cfg_schedule is not possible in this WebUI yet, whose calls hold the prompts in an order of "
                 "their own: leave it empty."
             )
+        check_prepared(self.p, prepared.source.units, is_windowed=plan.num_frames > plan.context_length)
         show_hints = self._model.enter_context(
             windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
         )

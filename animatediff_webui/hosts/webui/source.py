@@ -18,7 +18,7 @@ from PIL import Image
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.sources import SourceInfo
 
-from .controlnet.units import ControlFrames, UnitFrames
+from .controlnet.unit_frames import ControlFrames, UnitFrames
 from .host_types import Request, is_image_request
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class RequestSource:
         """
         if self.pictures is not None and not self.pictures and self.clip.frames is None:
             raise UserError("img2img has nothing to start from: give it a picture, or a video source.")
-        if self.clip.masks is None or any(unit.unit.is_inpaint for unit in self.units):
+        if self.clip.masks is None or any(unit.takes_masks for unit in self.units):
             return self
         if self.pictures is not None and self.starts_from_clip:
             return self

@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from animatediff_webui.hosts.diffusers.checkpoint import TOKENIZER
 from motion_module import BaseModel, BetaSchedule, MotionModule, MotionModuleSpec, write_motion_module
-from motion_module.network import build_positions
+from motion_module.positions import build_positions
 
 WIDTHS = (32, 32, 64, 64)
 SPEC = MotionModuleSpec(widths=WIDTHS, has_mid_block=True)

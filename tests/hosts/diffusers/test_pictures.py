@@ -66,6 +66,19 @@ def test_picture_to_begin_with_is_the_one_that_is_animated_and_each_window_sees_
     assert not own[-1].allclose(faded[-1])
 
 
+def test_animatelcm_i2v_sees_the_picture_in_every_window(checkpoint, tmp_path):
+    spec = replace(SPEC, family="AnimateLCM-I2V", has_picture_encoder=True)
+    animator = Animator(checkpoint=checkpoint, motion_module=write_module(tmp_path / "i2v.safetensors", spec))
+    long = {**SHORT, "video_length": 8, "noise_offset": 0, "context_scheduler": "batched", "closed_loop": "N"}
+    first, second = (
+        animator.generate("a", **long, motion_picture=frame(n, (64, 64))).latents for n in (1, 2)
+    )
+    assert not first.allclose(second)
+    assert first[:4].allclose(first[4:], atol=1e-5)
+    with pytest.raises(ParameterError, match=r"i2v \(AnimateLCM-I2V\) animates a picture"):
+        animator.generate("a", **SHORT)
+
+
 def test_missing_picture_is_refused_before_anything_starts_and_a_needless_one_is_noted(pia, animator):
     def fail(session):
         raise AssertionError
@@ -75,4 +88,7 @@ def test_missing_picture_is_refused_before_anything_starts_and_a_needless_one_is
     plain = animator.generate("a", **SHORT)
     clip = animator.generate("a", **SHORT, motion_picture=frame(1, (64, 64)), affinity="large")
     assert clip.latents.equal(plain.latents)
-    assert "The motion picture is not used, because stand_in takes none: PIA does." in clip.notes
+    assert (
+        "The motion picture is not used, because stand_in takes none: PIA and AnimateLCM-I2V do."
+        in clip.notes
+    )

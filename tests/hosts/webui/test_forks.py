@@ -190,7 +190,7 @@ def test_script_that_keeps_a_calls_attention_wants_one_window(fork):
         fork.host.processing.process_images(p)
 
 
-def test_control_signals_are_those_of_the_windows_frames(fork):
+def test_whole_control_signals_that_a_script_has_looked_at_are_taken_apart_for_windows(fork):
     class Control:
         def get_control(self, x_noisy, t, cond, batched_number):
             frames = torch.arange(len(x_noisy) // batched_number).float().repeat(batched_number)
@@ -198,6 +198,9 @@ def test_control_signals_are_those_of_the_windows_frames(fork):
 
     def patch(unet):
         unet.controlnet_linked_list = Control()
+        unet.model_options["model_function_wrapper"] = lambda call, args: call(
+            args["input"], args["timestep"], **args["c"]
+        )
 
     p = fork.request({"video_length": 6, "context_scheduler": "standard static"})
     p._before_every_sampling = [patch]

@@ -12,6 +12,9 @@ from tests.hosts.webui.conftest import UNET, embedding, write_module
 from tests.hosts.webui.forks import ForgeCheckpoint, LdmPatchedCheckpoint
 
 PIA = MotionModuleSpec(family="PIA", widths=UNET.widths, has_mid_block=True, conv_in_channels=9)
+I2V = MotionModuleSpec(
+    family="AnimateLCM-I2V", widths=UNET.widths, has_mid_block=True, has_picture_encoder=True
+)
 
 
 @pytest.fixture(params=[None, ForgeCheckpoint, LdmPatchedCheckpoint])
@@ -64,6 +67,20 @@ def test_missing_picture_is_refused_before_anything_is_drawn(pia):
     ):
         pia.run(asked())
     assert pia.model.calls == []
+
+
+def test_picture_is_seen_by_animatelcm_i2v_in_txt2img_and_img2img(webui):
+    path = webui.folder / "models" / "AnimateDiff" / "i2v.safetensors"
+    path.parent.mkdir()
+    write_module(path, I2V)
+    asked = {"model": "i2v.safetensors"}
+    red, blue = (
+        webui.samples({**asked, "motion_picture": picture(color)}, steps=1) for color in ("red", "blue")
+    )
+    assert not torch.allclose(red, blue)
+    assert len(webui.samples(asked, is_img2img=True, init_images=[picture()], steps=2)) == 4
+    with pytest.raises(webui.host.api.AnimateDiffError, match=r"\(AnimateLCM-I2V\) animates a picture"):
+        webui.run(asked)
 
 
 def test_picture_that_no_module_takes_is_noted(webui):

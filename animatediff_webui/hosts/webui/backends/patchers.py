@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from animatediff_webui.core.errors import UserError
+from animatediff_webui.hosts.webui.controlnet.linked import Deferred, is_deferred
 from animatediff_webui.hosts.webui.host_types import ModelCall
 from animatediff_webui.hosts.webui.patches import replaced, wrapped
 from animatediff_webui.hosts.webui.placement import on_device, whole_layers
@@ -127,12 +128,13 @@ class Patched:
 
     @contextmanager
     def estimated(self, share: float) -> Generator[None, None, None]:
-        """ControlNet still runs on all rows: with it, they are reckoned with."""
+        """Of ControlNet's signals, which may be those of all rows, these are reckoned with."""
 
         def in_windows(estimate: Callable[..., float]) -> Callable[..., float]:
             def of_window(input_shape: Sequence[int], *args: object, **kwargs: object) -> float:
                 rows, *sizes = input_shape
-                if self.model.forge_objects.unet.controlnet_linked_list is None:
+                linked = self.model.forge_objects.unet.controlnet_linked_list
+                if linked is None or is_deferred(linked):
                     rows *= share
                 return estimate([rows, *sizes], *args, **kwargs)
 
@@ -173,8 +175,11 @@ def keyword_call(wrap: Callable[[ModelCall], ModelCall], apply_model: ModelCall)
         options = cast("Mapping[str, object]", conditioning.pop("transformer_options", {}))
 
         def call_window(rows: torch.Tensor, times: torch.Tensor, cond: Mapping[str, object]) -> torch.Tensor:
-            of_window = window_options(options, times, len(x))
-            return apply_model(rows, times, **cond, transformer_options=of_window)
+            told = window_options(options, times, len(x))
+            control = cond.get("control")
+            if isinstance(control, Deferred):
+                cond = {**cond, "control": control.of_window(rows, times, cond, told)}
+            return apply_model(rows, times, **cond, transformer_options=told)
 
         return wrap(call_window)(x, t, conditioning)
 

@@ -6,20 +6,23 @@ repeated for each group of the call. Whole hints stay where ControlNet has put t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 import torch
+from modules import shared
 from torch import nn
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.prompt_travel import blend_keyframes
 from animatediff_webui.core.windows import Window
 from animatediff_webui.hosts.webui.host_types import Request
+from animatediff_webui.hosts.webui.patches import wrapped
 from motion_module.image_models import ImageModel, detect_image_model
 
+from .linked import Checkpoint, LinkedHint, chain_of, defer, is_deferred, patches_of
 from .peer import ControlParams, ImageEmbed, IPAdapter, LLLiteLayer, Unit, find_script
 
 ShowWindow: TypeAlias = Callable[[Window, int], None]
@@ -48,15 +51,55 @@ def windowed_hints(
     for another image model than `unet`.
     """
     hints = _find_hints(p, detect_image_model(_shapes(unet)), num_frames, looped)
+    linked = LinkedHints(p, num_frames)
     with ExitStack() as stack:
         for hint in hints:
             stack.callback(hint.put_back)
+        stack.enter_context(linked.found())
 
         def show(window: Window, num_groups: int) -> None:
-            for hint in hints:
+            for hint in (*hints, *linked.hints):
                 hint.show(window, num_groups)
 
         yield show
+
+
+class LinkedHints:
+    """Those of networks that scripts link to the UNet's patcher, each time before something is sampled."""
+
+    def __init__(self, p: Request, num_frames: int) -> None:
+        self.hints: list[Hint] = []
+        self._p, self._num_frames = p, num_frames
+        self._taken = ExitStack()
+
+    @contextmanager
+    def found(self) -> Generator[None, None, None]:
+        """Inside, they are found when all scripts have had their say."""
+        if self._p.scripts is None or not hasattr(shared.sd_model, "forge_objects"):
+            yield
+            return
+        with wrapped(self._p.scripts, "process_before_every_sampling", self._finding), self._taken:
+            yield
+
+    def _finding(self, original: Callable[..., object]) -> Callable[..., object]:
+        def process(p: Request, *args: object, **kwargs: object) -> object:
+            result = original(p, *args, **kwargs)
+            if p is self._p:
+                self._find()
+            return result
+
+        return process
+
+    def _find(self) -> None:
+        self._taken.close()
+        patcher = cast("Checkpoint", shared.sd_model).forge_objects.unet
+        defer(self._taken, patcher)
+        self.hints = [*_layer_hints(patches_of(patcher), self._num_frames)]
+        if is_deferred(patcher.controlnet_linked_list):
+            networks = chain_of(patcher.controlnet_linked_list)
+            self.hints += [LinkedHint(each, self._num_frames) for each in networks]
+        for hint in self.hints:
+            self._taken.callback(hint.put_back)
 
 
 def _find_hints(p: Request, checkpoint: ImageModel | None, num_frames: int, looped: bool) -> list[Hint]:
@@ -102,8 +145,16 @@ def _hints_of(unit: Unit, params: ControlParams, num_frames: int, looped: bool) 
         value: object = getattr(params, name)
         if isinstance(value, torch.Tensor) and has_frames(value, num_frames):
             hints.append(PictureHint(params, name, value, num_frames))
-    layers = getattr(model, "modules", None)
-    if isinstance(layers, dict):
+    return [*hints, *_layer_hints([model], num_frames)]
+
+
+def _layer_hints(models: Iterable[object], num_frames: int) -> list[LayerHint]:
+    """Those of the models that are ControlLLLite's: they have layers by name."""
+    hints: list[LayerHint] = []
+    for model in models:
+        layers = getattr(model, "modules", None)
+        if not isinstance(layers, dict):
+            continue
         for layer in cast("dict[str, LLLiteLayer]", layers).values():
             if has_frames(layer.cond_image, num_frames):
                 hints.append(LayerHint(layer, layer.cond_image, num_frames))

@@ -6,49 +6,53 @@ frames are given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.webui.host_types import Request
 from animatediff_webui.hosts.webui.patches import replaced
-from animatediff_webui.media.readers.local import natural_order
 
+from .integrated import find_integrated_units
 from .peer import Unit, find_script, read_unit
+from .unit_frames import ControlFrames, UnitFrames, has_content, listed_frames
 
 _MASKS, _KEYFRAMES = "mask:", "keyframe:"
 
 
-@dataclass(frozen=True)
-class UnitFrames:
-    """A unit that follows frames, at its place among the request's script arguments.
+@dataclass(frozen=True, kw_only=True)
+class NetworkUnit(UnitFrames):
+    """A unit of sd-webui-controlnet that follows frames."""
 
-    `files` are those of its own folder, None where it follows the source; `keyframes` are the frames that
-    they belong to, None where each belongs to the next one.
-    """
-
-    place: int
     unit: Unit
-    files: tuple[Path, ...] | None = None
-    mask_folder: str | None = None
-    keyframes: tuple[int, ...] | None = None
 
     @property
-    def num_frames(self) -> int | None:
-        """How long a clip its folder is enough for; None where it sets no limit."""
-        return len(self.files) if self.files is not None and self.keyframes is None else None
+    def takes_masks(self) -> bool:
+        return self.unit.is_inpaint
 
-
-@dataclass(frozen=True)
-class ControlFrames:
-    """The source's frames as files, and its masks: none, one for all, or one for each."""
-
-    files: tuple[Path, ...] = ()
-    mask_folder: Path | None = None
+    def fill(self, stack: ExitStack, files: Sequence[Path], mask_folder: Path | None) -> Unit:
+        """The maps that it makes of the frames stay out of the answer."""
+        unit, paths = self.unit, [str(file) for file in files]
+        update: dict[str, object] = {
+            "input_mode": type(unit.input_mode)["SIMPLE"],
+            "batch_image_files": paths,
+            "batch_keyframe_idx": None if self.keyframes is None else list(self.keyframes),
+            "save_detected_map": False,
+        }
+        if unit.is_ipadapter:
+            # Of a folder, ControlNet would make one embedding that it cannot use.
+            return unit.copy(update={**update, "image": [{"image": path, "mask": None} for path in paths]})
+        lines = [str(files[0].parent)]
+        masks = self.mask_folder or (mask_folder if self.takes_masks else None)
+        if masks is not None:
+            lines.append(f"{_MASKS}{masks}")
+        if self.keyframes is not None:
+            lines.append(_KEYFRAMES + ",".join(map(str, self.keyframes)))
+        update |= {"animatediff_batch": True, "batch_images": "\n".join(lines)}
+        return unit.copy(update={**update, "batch_modifiers": [*unit.batch_modifiers, _listing(paths)]})
 
 
 def find_units(p: Request, readable_folder: Callable[[str], Path]) -> list[UnitFrames]:
@@ -58,9 +62,9 @@ def find_units(p: Request, readable_folder: Callable[[str], Path]) -> list[UnitF
     and keyframes that do not go with them.
     """
     script = find_script(p)
+    found: list[UnitFrames] = [*find_integrated_units(p, readable_folder)]
     if script is None:
-        return []
-    found: list[UnitFrames] = []
+        return found
     for place in range(script.args_from, min(script.args_to, len(p.script_args))):
         unit = read_unit(p.script_args[place])
         if unit is not None and unit.enabled and not _has_picture(unit):
@@ -74,36 +78,15 @@ def filled_units(
 ) -> Generator[None, None, None]:
     """Inside, ControlNet finds the frames of a clip in the units that follow some."""
     arguments = list(p.script_args)
-    for each in units:
-        files = source.files if each.files is None else each.files
-        if files:
-            arguments[each.place] = _filled(each, files[:num_frames], source.mask_folder)
-    # Newer hosts have a property in front, which would set the scripts up once more.
-    name = "script_args_value" if hasattr(p, "script_args_value") else "script_args"
-    with replaced(p, name, arguments):
+    with ExitStack() as stack:
+        for each in units:
+            files = source.files if each.files is None else each.files
+            if files:
+                arguments[each.place] = each.fill(stack, files[:num_frames], source.mask_folder)
+        # Newer hosts have a property in front, which would set the scripts up once more.
+        name = "script_args_value" if hasattr(p, "script_args_value") else "script_args"
+        stack.enter_context(replaced(p, name, arguments))
         yield
-
-
-def _filled(each: UnitFrames, files: Sequence[Path], mask_folder: Path | None) -> Unit:
-    """The unit with these frames; the maps that it makes of them stay out of the answer."""
-    unit, paths = each.unit, [str(file) for file in files]
-    update: dict[str, object] = {
-        "input_mode": type(unit.input_mode)["SIMPLE"],
-        "batch_image_files": paths,
-        "batch_keyframe_idx": None if each.keyframes is None else list(each.keyframes),
-        "save_detected_map": False,
-    }
-    if unit.is_ipadapter:
-        # Of a folder, ControlNet would make one embedding that it cannot use.
-        return unit.copy(update={**update, "image": [{"image": path, "mask": None} for path in paths]})
-    lines = [str(files[0].parent)]
-    masks = each.mask_folder or (str(mask_folder) if mask_folder is not None and unit.is_inpaint else None)
-    if masks is not None:
-        lines.append(f"{_MASKS}{masks}")
-    if each.keyframes is not None:
-        lines.append(_KEYFRAMES + ",".join(map(str, each.keyframes)))
-    update |= {"animatediff_batch": True, "batch_images": "\n".join(lines)}
-    return unit.copy(update={**update, "batch_modifiers": [*unit.batch_modifiers, _listing(paths)]})
 
 
 def _listing(paths: list[str]) -> Callable[[object, Request], list[str]]:
@@ -116,22 +99,16 @@ def _listing(paths: list[str]) -> Callable[[object, Request], list[str]]:
 
 
 def _has_picture(unit: Unit) -> bool:
-    image = unit.image
-    if isinstance(image, Mapping):
-        image = cast("Mapping[str, object]", image).get("image")
-    return image is not None or unit.ipadapter_input is not None
+    return has_content(unit.image) or unit.ipadapter_input is not None
 
 
-def _read_frames(place: int, unit: Unit, readable_folder: Callable[[str], Path]) -> UnitFrames:
+def _read_frames(place: int, unit: Unit, readable_folder: Callable[[str], Path]) -> NetworkUnit:
     """A unit, with what the lines of its folder say. Raises UserError."""
     text = unit.batch_images
     if not isinstance(text, str) or not text.strip():
-        return UnitFrames(place, unit)
+        return NetworkUnit(place=place, unit=unit)
     folder_line, *others = [line.strip() for line in text.strip().splitlines()]
-    folder = readable_folder(folder_line)
-    files = tuple(natural_order(folder))
-    if not files:
-        raise UserError(f"The folder {folder_line} of a ControlNet unit holds no pictures: choose another.")
+    files = listed_frames(readable_folder(folder_line), folder_line)
     masks, keyframes = None, None
     for line in others:
         if line.startswith(_MASKS):
@@ -143,7 +120,7 @@ def _read_frames(place: int, unit: Unit, readable_folder: Callable[[str], Path])
             f"A ControlNet unit names {len(keyframes)} keyframes for the {len(files)} pictures in "
             f"{folder_line}: name one for each."
         )
-    return UnitFrames(place, unit, files, masks, keyframes)
+    return NetworkUnit(place=place, unit=unit, files=files, mask_folder=masks, keyframes=keyframes)
 
 
 def _read_keyframes(text: str) -> tuple[int, ...]:

@@ -59,7 +59,8 @@ def calc_cond_uncond_batch(patcher, cond, uncond, x, sigma):
     x_in, sigma_in = torch.cat([x] * len(kinds)), torch.cat([sigma] * len(kinds))
     control = patcher.controlnet_linked_list
     if control is not None:
-        c["control"] = control.get_control(x_in, sigma_in, c, len(kinds))
+        control.transformer_options = options
+        c["control"] = control.get_control(x_in, sigma_in, c.copy(), len(kinds))
     wrapper = patcher.model_options.get("model_function_wrapper")
     if wrapper is not None:
         args = {"input": x_in, "timestep": sigma_in, "c": c, "cond_or_uncond": kinds}

@@ -48,6 +48,8 @@ class StableDiffusionProcessing:
                 unet = self.sd_model.forge_objects.unet.clone()
                 patch(unet)
                 self.sd_model.forge_objects.unet = unet
+            if self.scripts is not None:
+                self.scripts.process_before_every_sampling(self)
 
     def comment(self, text):
         self.comments[text] = 1

@@ -50,6 +50,9 @@ class ScriptRunner:
     def process_batch(self, p, **kwargs):
         self._call("process_batch", p, **kwargs)
 
+    def process_before_every_sampling(self, p, **kwargs):
+        self._call("process_before_every_sampling", p, **kwargs)
+
     def postprocess_image(self, p, pp):
         self._call("postprocess_image", p, pp)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 from io import BytesIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -10,6 +11,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .errors import ParameterError
 
 MAX_PIXELS = 64 * 10**6
+DAMAGES = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for damaged pictures, its plug-ins' own slips among it."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -22,11 +28,13 @@ def decode_image(data: bytes, name: str) -> Image.Image:
         image: Image.Image = Image.open(BytesIO(data), formats=_FORMATS)
         _check_size(image, name)
         return (ImageOps.exif_transpose(image) or image).convert("RGB")
+    except ParameterError:
+        raise
     except UnidentifiedImageError as error:
         raise ParameterError(
             f"{name} holds {len(data)} bytes that are no picture: send a {', '.join(_FORMATS)} as base64."
         ) from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except DAMAGES as error:
         raise ParameterError(f"{name} holds a damaged picture ({error}): send the whole file.") from error
 
 

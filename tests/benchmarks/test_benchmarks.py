@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from benchmarks import layers, memory, reading, startup
+from benchmarks import clips, layers, memory, reading, startup, steps
 from benchmarks.chart import to_svg
 from benchmarks.command_line import main
 from benchmarks.options import Options
@@ -30,12 +30,25 @@ def test_bare_products_are_those_that_the_cost_formula_counts():
     assert sum(weight.numel() for weight in weights) == 22 * channels**2
 
 
+def test_steps_agree_with_those_of_diffusers():
+    peer, plain = steps.run(TOY)
+    assert peer.error <= 1e-4
+    assert plain.figures["by arithmetic"] > 1
+
+
+@pytest.mark.slow
+def test_clips_agree_with_those_of_diffusers():
+    (result,) = clips.run(TOY)
+    assert result.error <= 2 / 255
+
+
 @pytest.mark.slow
 def test_memory_is_measured_for_both():
     (result,) = memory.run(TOY)
     assert set(result.figures) == {"MiB", "ours, MiB"}
 
 
+@pytest.mark.slow
 def test_startup_times_the_import_and_a_whole_module():
     assert [result.subject for result in startup.run(TOY)] == ["torch alone", "reading the bytes"]
 

@@ -373,6 +373,7 @@ def test_last_frame_is_turned_upright():
         ("C:\\pictures\\a.png", "neither base64 nor a data URL"),
         (base64.b64encode(b"hello there").decode(), "are no picture"),
         (base64.b64encode(png_bytes((64, 64))[:60]).decode(), "damaged"),
+        (base64.b64encode(png_bytes((64, 64)).replace(b"\rIHDR", b"\x08IHDR")).decode(), "damaged"),
     ],
 )
 def test_last_frame_that_is_no_picture_is_refused(raw: str, words: str):

@@ -110,6 +110,7 @@ _BACKEND = ADAPTER / "backends" / "backend.py"
 AUTOMATIC1111 = ("1.6.1", "1.8.0", "1.10.1")
 _CONTROL = ADAPTER / "controlnet"
 _CONTROLNET = "extensions-builtin/sd_forge_controlnet"
+_HOOKS = ("add_conditioning_modifier",)  # which puts it into the options that the adapter puts it into
 _LINKED = ("transformer_options", "advanced_mask_weighting", "advanced_frame_weighting")
 _FORGE, _PATCHED = ("forge",), ("reforge", "classic")
 FORKS = (*_FORGE, *_PATCHED)
@@ -180,7 +181,7 @@ PLACES = (
     Place("backend/modules/k_prediction.py", only=_FORGE),
     Place("backend/modules/k_prediction.py", "Prediction", "Prediction", types=_BACKEND, only=_FORGE),
     Place("backend/modules/k_model.py", "KModel", "KModel", types=_BACKEND, only=_FORGE),
-    Place("backend/patcher/unet.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_FORGE),
+    Place("backend/patcher/unet.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_FORGE, also=_HOOKS),
     Place("backend/diffusion_engine/base.py", "ForgeObjects", "ForgeObjects", types=PATCHERS, only=_FORGE),
     Place(
         "backend/diffusion_engine/sd15.py", "StableDiffusion", "DiffusionEngine", types=_BACKEND, only=_FORGE
@@ -216,9 +217,10 @@ PLACES = (
         more=(assigned_to("cnet", "modules_forge/controlnet.py"),),
         types=_CONTROL / "linked.py", only=_PATCHED,
     ),
-    Place("modules_forge/unet_patcher.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_PATCHED, more=(
-        class_of("ldm_patched/modules/model_patcher.py", "ModelPatcher"),
-    )),
+    Place(
+        "modules_forge/unet_patcher.py", "UnetPatcher", "Patcher", types=PATCHERS, only=_PATCHED,
+        also=_HOOKS, more=(class_of("ldm_patched/modules/model_patcher.py", "ModelPatcher"),),
+    ),
 )  # fmt: skip
 
 CALLS = (

@@ -7,13 +7,12 @@ import pytest
 pytest.importorskip("diffusers")
 
 import torch
-from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from diffusers import DDIMScheduler, MotionAdapter, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
-from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from einops import rearrange
 from safetensors.torch import load_file
-from torch import nn
 
+from benchmarks import peers
 from motion_module import (
     BaseModel,
     BetaSchedule,
@@ -26,7 +25,7 @@ from motion_module import (
     video_group_norms,
     write_motion_module,
 )
-from motion_module.names import DIFFUSERS, from_official
+from motion_module.names import DIFFUSERS
 from motion_module.positions import build_positions
 from tests.fingerprints.published import domain_adapter
 from tests.motion_module.ldm_unet import SD15, SDXL, timestep_embedding
@@ -93,32 +92,6 @@ def run_both_inputs(config):
     return ldm, diffusers
 
 
-def per_frame(norm: nn.GroupNorm):
-    """diffusers normalises its temporal layers' input across frames; real files were trained per frame."""
-    whole = norm.forward
-
-    def forward(hidden):
-        frames = whole(rearrange(hidden, "b c f h w -> (b f) c h w"))
-        return rearrange(frames, "(b f) c h w -> b c f h w", f=hidden.shape[2])
-
-    norm.forward = forward
-
-
-def motion_model_of_diffusers(unet, module):
-    """diffusers' UNetMotionModel with both weights, its one across-frames norm neutralised: see per_frame."""
-    spec = module.spec
-    adapter = MotionAdapter(block_out_channels=spec.widths, use_motion_mid_block=spec.has_mid_block)
-    weights = {k: v for k, v in module.state_dict().items() if not k.endswith("pos_encoder.pe")}
-    adapter.load_state_dict(from_official(weights, DIFFUSERS), strict=False)
-    model = UNetMotionModel.from_unet2d(unet, adapter).eval()
-    if unet.config.addition_embed_type:  # diffusers copies all of the UNet's weights but these
-        model.add_embedding.load_state_dict(unet.add_embedding.state_dict())
-    for transformer in model.modules():
-        if isinstance(transformer, AnimateDiffTransformer3D):
-            per_frame(transformer.norm)
-    return model
-
-
 def sinusoidal(module):
     """The module with computed encodings, which are the only ones diffusers can have here."""
     for name, buffer in module.named_buffers():
@@ -136,7 +109,7 @@ def test_injected_diffusers_unet_equals_diffusers_own_motion_unet(config, publis
             conditions[name] = conditions[name][::NUM_FRAMES].repeat_interleave(NUM_FRAMES, dim=0)
     with injected(unet, module), module.frames(NUM_FRAMES):
         found = unet(**inputs).sample
-    peer = motion_model_of_diffusers(unet, module)
+    peer = peers.diffusers_unet(unet, module)
     sample = rearrange(inputs.pop("sample"), "(b f) c h w -> b c f h w", f=NUM_FRAMES)
     inputs["timestep"] = inputs["timestep"][::NUM_FRAMES]
     if "added_cond_kwargs" in inputs:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import torch
 from modules import sd_samplers_common, shared
 
-from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.windowed import SamplingStoppedError
@@ -29,6 +28,7 @@ from .controlnet.integrated import check_prepared
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
 from .model import Animation, animated_model, framed_layers
+from .patched_unet import guided_by
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
@@ -193,10 +193,7 @@ class ClipSampling:
         prepared, plan = self.prepared, self.plan
         backend = find_backend(shared.sd_model)
         if prepared.guidance is not None and not backend.alternates_parts:
-            raise ParameterError(
-                "cfg_schedule is not possible in this WebUI yet, whose calls hold the prompts in an order of "
-                "their own: leave it empty."
-            )
+            self._model.enter_context(guided_by(self.p, self._guidance))
         check_prepared(self.p, prepared.source.units, is_windowed=plan.num_frames > plan.context_length)
         show_hints = self._model.enter_context(
             windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
@@ -215,7 +212,7 @@ class ClipSampling:
             num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
             framed=framed,
-            guidance=self._guidance,
+            guidance=self._guidance if backend.alternates_parts else lambda: 1.0,
         )
         schedule = prepared.settings.beta_schedule or prepared.module.spec.beta_schedule
         animation = Animation(self._ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from animatediff_webui.core.file_names import natural_key
-from animatediff_webui.core.image import MAX_PIXELS
+from animatediff_webui.core.image import DAMAGES, MAX_PIXELS
 from animatediff_webui.media.errors import MediaError, UnreadableMediaError
 
 ANIMATED = (".gif", ".webp", ".png", ".avif")
@@ -57,11 +56,7 @@ def unreadable(path: Path) -> Generator[None, None, None]:
             yield
     except MediaError:
         raise
-    # The plug-ins' own slips on damaged files are among these: IndexError, struct.error, RuntimeError.
-    except (
-        OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error,
-        Image.DecompressionBombError,
-    ) as error:  # fmt: skip
+    except DAMAGES as error:
         raise UnreadableMediaError(f"{path} is a damaged picture ({error}): save it again.") from error
 
 

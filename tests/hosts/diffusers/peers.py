@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import torch
-from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from einops import rearrange
 
 from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.hosts.diffusers.samplers import build_scheduler, find_sampler
+from benchmarks.peers import diffusers_unet
 from motion_module.schedules import BetaSchedule
-from tests.motion_module.test_diffusers import motion_model_of_diffusers
 
 SHAPE = (4, 8, 8)
-
-
-def motion_unet(animator):
-    """diffusers' UNet with the motion module in it; that has 32 groups, whatever the UNet has."""
-    unet = motion_model_of_diffusers(animator.pipeline.unet, animator.module)
-    for layer in unet.modules():
-        if isinstance(layer, AnimateDiffTransformer3D):
-            layer.norm.num_groups = 32
-    return unet
 
 
 def parts_of(animator) -> dict:
@@ -31,7 +21,7 @@ def parts_of(animator) -> dict:
         "vae": pipeline.vae,
         "text_encoder": pipeline.text_encoder,
         "tokenizer": pipeline.tokenizer,
-        "unet": motion_unet(animator),
+        "unet": diffusers_unet(animator.pipeline.unet, animator.module),
         "motion_adapter": None,
         "scheduler": build_scheduler(sampler, options, pipeline.scheduler.config, BetaSchedule.LINEAR),
     }

@@ -241,3 +241,28 @@ def test_hires_fix_and_img2img(fork):
     assert len(fork.samples({}, enable_hr=True)) == 4
     picture = Image.new("RGB", (64, 64), (200, 30, 60))
     assert len(fork.samples({}, is_img2img=True, init_images=[picture])) == 4
+
+
+def test_guidance_follows_its_schedule(fork, memory):
+    prompt = "a cat AND a dog :0.5"
+    expected = fork.samples({}, cfg_scale=3.5, prompt=prompt)
+    before = state_of(fork, memory)
+    samples = fork.samples({"cfg_schedule": "0: 3.5"}, cfg_scale=7, prompt=prompt)
+    assert torch.allclose(samples, expected, atol=1e-5)
+    falling = fork.samples({"cfg_schedule": "0: 7, 1: 2"}, cfg_scale=7, prompt=prompt)
+    assert not torch.allclose(falling, samples)
+    assert state_of(fork, memory) == before
+    assert len(fork.samples({"cfg_schedule": "0: 7"}, cfg_scale=1)) == 4
+
+
+def test_request_that_somebody_makes_while_ours_samples_is_not_guided(fork):
+    def request_of_others(unet):
+        if unet.model_options.get("conditioning_modifiers"):
+            return
+        other = fork.request([False])
+        fork.runner.process_before_every_sampling(other)
+        assert "conditioning_modifiers" not in fork.model.forge_objects.unet.model_options
+
+    p = fork.request({"cfg_schedule": "0: 3.5"})
+    p._before_every_sampling = [request_of_others]
+    fork.host.processing.process_images(p)

@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 import torch
-from modules import shared
 from torch import nn
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.prompt_travel import blend_keyframes
 from animatediff_webui.core.windows import Window
 from animatediff_webui.hosts.webui.host_types import Request
-from animatediff_webui.hosts.webui.patches import wrapped
+from animatediff_webui.hosts.webui.patched_unet import UnetPatcher, when_patched
 from motion_module.image_models import ImageModel, detect_image_model
 
-from .linked import Checkpoint, LinkedHint, chain_of, defer, is_deferred, patches_of
+from .linked import LinkedHint, chain_of, defer, is_deferred, patches_of
 from .peer import ControlParams, ImageEmbed, IPAdapter, LLLiteLayer, Unit, find_script
 
 ShowWindow: TypeAlias = Callable[[Window, int], None]
@@ -70,36 +69,21 @@ class LinkedHints:
     def __init__(self, p: Request, num_frames: int) -> None:
         self.hints: list[Hint] = []
         self._p, self._num_frames = p, num_frames
-        self._taken = ExitStack()
 
     @contextmanager
     def found(self) -> Generator[None, None, None]:
         """Inside, they are found when all scripts have had their say."""
-        if self._p.scripts is None or not hasattr(shared.sd_model, "forge_objects"):
-            yield
-            return
-        with wrapped(self._p.scripts, "process_before_every_sampling", self._finding), self._taken:
+        with when_patched(self._p, self._find):
             yield
 
-    def _finding(self, original: Callable[..., object]) -> Callable[..., object]:
-        def process(p: Request, *args: object, **kwargs: object) -> object:
-            result = original(p, *args, **kwargs)
-            if p is self._p:
-                self._find()
-            return result
-
-        return process
-
-    def _find(self) -> None:
-        self._taken.close()
-        patcher = cast("Checkpoint", shared.sd_model).forge_objects.unet
-        defer(self._taken, patcher)
+    def _find(self, stack: ExitStack, patcher: UnetPatcher) -> None:
+        defer(stack, patcher)
         self.hints = [*_layer_hints(patches_of(patcher), self._num_frames)]
         if is_deferred(patcher.controlnet_linked_list):
             networks = chain_of(patcher.controlnet_linked_list)
             self.hints += [LinkedHint(each, self._num_frames) for each in networks]
         for hint in self.hints:
-            self._taken.callback(hint.put_back)
+            stack.callback(hint.put_back)
 
 
 def _find_hints(p: Request, checkpoint: ImageModel | None, num_frames: int, looped: bool) -> list[Hint]:

@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias, cast
 import torch
 
 from animatediff_webui.core.windows import Window
+from animatediff_webui.hosts.webui.patched_unet import UnetPatcher
 from animatediff_webui.hosts.webui.patches import replaced
 
 Signals: TypeAlias = "Mapping[str, object] | None"
@@ -26,25 +27,6 @@ class LinkedControl(Protocol):
     cond_hint: object
     previous_controlnet: LinkedControl | None
     get_control: Callable[..., Signals]
-
-
-class Patcher(Protocol):
-    """The UNet with what is to be done to it."""
-
-    model_options: dict[str, object]
-    controlnet_linked_list: object | None
-
-
-class Patchers(Protocol):
-    """A checkpoint's."""
-
-    unet: Patcher
-
-
-class Checkpoint(Protocol):
-    """A checkpoint of these hosts."""
-
-    forge_objects: Patchers
 
 
 @dataclass(frozen=True)
@@ -126,7 +108,7 @@ def chain_of(first: object) -> Iterator[LinkedControl]:
         control = control.previous_controlnet
 
 
-def defer(stack: ExitStack, patcher: Patcher) -> None:
+def defer(stack: ExitStack, patcher: UnetPatcher) -> None:
     """Until the stack is closed, the networks' signals are those of windows.
 
     Scripts that wrap the model's function may look at them first, and get whole ones.
@@ -141,7 +123,7 @@ def is_deferred(first: object) -> bool:
     return isinstance(getattr(first, "get_control", None), Deferring)
 
 
-def patches_of(patcher: Patcher) -> list[object]:
+def patches_of(patcher: UnetPatcher) -> list[object]:
     """What is called inside the UNet, at whatever place."""
     options = cast("Mapping[str, object]", patcher.model_options["transformer_options"])
     patches = cast("Mapping[str, Sequence[object]]", options.get("patches", {}))

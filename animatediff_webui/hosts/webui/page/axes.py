@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
-from animatediff_webui.core.errors import ParameterError
+from animatediff_webui.core.errors import ParameterError, shown
 from animatediff_webui.core.fields import Value
+from animatediff_webui.core.image import decode_image
 from animatediff_webui.core.parameters import FIELDS, Field, Kind
 
 from .widgets import IMG2IMG_ONLY
@@ -62,8 +61,9 @@ def _read_picture(text: str, field: Field) -> Value:
     if text.strip().lower() in ("", "none"):
         return None
     try:
-        return Image.open(Path(text.strip())).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+        data = Path(text.strip()).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with NUL
         raise ParameterError(
-            f"{field.name} is {text!r}, which is no picture ({error}): give a file."
+            f"{field.name} is {shown(text)}, which cannot be read ({error}): give a picture's path."
         ) from error
+    return decode_image(data, field.name)

@@ -33,6 +33,9 @@ def test_last_frame_axis_reads_picture_files(tmp_path):
     assert picture.size == (3, 2)
     with pytest.raises(ParameterError, match="last_frame"):
         AXES["last_frame"].read(str(tmp_path / "none.png"))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ParameterError, match=r"last_frame holds .* picture"):
+        AXES["last_frame"].read(str(path))
 
 
 def test_axes_of_the_first_and_last_frame_are_img2imgs_alone():

@@ -79,6 +79,9 @@ def sampling_function(sd_model, x, sigma, uncond, cond, cond_scale, weights):
     if cond_scale == 1.0:
         uncond = None
     parts = compile_weighted_conditions(cond, weights)
+    for modifier in patcher.model_options.get("conditioning_modifiers", []):
+        values = patcher.model, x, sigma, uncond, parts, cond_scale, patcher.model_options, 0
+        _, x, sigma, uncond, parts, cond_scale, _, _ = modifier(*values)
     denoised, negative, strength = calc_cond_uncond_batch(patcher, parts, uncond, x, sigma)
     denoised = negative + (denoised - negative) * cond_scale * strength
     for change in patcher.model_options.get("sampler_post_cfg_function", []):

@@ -5,15 +5,20 @@ From the repository's root: `.venv/bin/python -m docs.draw_pictures`, or with th
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from PIL import Image
 
+from demo_model.evaluation.driven import to_images
 from demo_model.evaluation.sheets import draw_sheet
+from demo_model.world import SIZE, draw_outlines
 from standalone import Animator
 from standalone.plan_picture import draw_plan
 
@@ -30,6 +35,8 @@ HELLO = (
     "50%: a blue star on a white background\n75%: a green square on a yellow background"
 )
 RIGHT = "a red circle moving right on a blue background"
+OUTLINED = "a white triangle on a blue background"
+"""What the README has drawn into the outlines of outline.gif."""
 STAR, HEART = "a yellow star standing still on a purple background", "a white heart moving right over red"
 
 
@@ -114,11 +121,33 @@ def main(names: list[str]) -> None:
             draw(animator).save(path, optimize=True)
             print(path, flush=True)
     if not names or "hello" in names:
-        clip = animator.generate(HELLO, seed=7, video_length=48, closed_loop="Seamless", format=["GIF"])
-        with tempfile.TemporaryDirectory() as folder:
-            (file,) = clip.save(folder)
-            shutil.move(file.path, IMAGES / "hello.gif")
-        print(IMAGES / "hello.gif")
+        _save_clip("hello.gif", animator, HELLO, seed=7, video_length=48, closed_loop="Seamless")
+    if not names or "outline" in names:
+        outline = IMAGES / "outline.gif"
+        lines = draw_dancing_outlines(16)
+        lines[0].save(outline, save_all=True, append_images=lines[1:], duration=120, loop=0)
+        _save_clip(
+            "outline-clip.gif", animator, OUTLINED, seed=3, controlnet="outline", video_source=str(outline)
+        )
+
+
+def draw_dancing_outlines(num_frames: int) -> list[Image.Image]:
+    """A triangle that goes round and breathes, white lines on black."""
+    turn = np.arange(num_frames) / num_frames * 2 * math.pi
+    centers = SIZE / 2 + 20 * np.stack([np.sin(turn), np.cos(turn)], 1)
+    radii = 27 + 4 * np.cos(turn)
+    return to_images(
+        draw_outlines("triangle", torch.from_numpy(centers).float(), torch.from_numpy(radii).float())
+    )
+
+
+def _save_clip(name: str, animator: Animator, prompt: str, **settings: Unpack[ClipKeywords]) -> None:
+    settings.update(format=["GIF"])
+    clip = animator.generate(prompt, **settings)
+    with tempfile.TemporaryDirectory() as folder:
+        (file,) = clip.save(folder)
+        shutil.move(file.path, IMAGES / name)
+    print(IMAGES / name, flush=True)
 
 
 def _static_frames(animator: Animator, prompt: str, **settings: Unpack[ClipKeywords]) -> list[Image.Image]:

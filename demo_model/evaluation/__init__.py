@@ -14,7 +14,7 @@ from animatediff_webui.media.temporary import writable_folder, written_picture
 if TYPE_CHECKING:
     from PIL import Image
 
-SUITES = ("prompts", "windows", "loops", "freeinit", "travel", "video")
+SUITES = ("prompts", "windows", "loops", "freeinit", "travel", "video", "control", "control-windows")
 
 
 def main(arguments: list[str]) -> int:

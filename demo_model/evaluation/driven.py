@@ -1,4 +1,4 @@
-"""Clips that pictures drive: a video whose objects are to be coloured anew."""
+"""Clips that pictures drive: outlines to be followed, a video whose objects are to be coloured anew."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ import torch
 from PIL import Image
 
 from animatediff_webui.hosts.diffusers.animator import Animator
-from demo_model.world import OBJECT_COLORS, draw_objects
+from demo_model.world import OBJECT_COLORS, SIZE, cover, draw_objects, draw_outlines
 
 from .findings import Findings, Suite
 from .judge import judge_clip, judge_frame
-from .outlines import path_correlation
-from .tracks import TrackQuestion, build_track_questions
+from .outlines import intersection_over_union, path_correlation
+from .steps import is_border, step_sizes
+from .tracks import EVEN, TrackQuestion, build_track_questions
 
 STRENGTH = 0.6
 ALIKE = 0.95
+FAIR = 0.6
+LONG = 64
 
 
 def to_images(pictures: torch.Tensor) -> list[Image.Image]:
@@ -37,6 +40,73 @@ def as_folder(frames: Sequence[Image.Image]) -> Iterator[str]:
         for index, frame in enumerate(frames):
             frame.save(Path(folder) / f"{index:05}.png")
         yield folder
+
+
+def measure_control(animator: Animator, count: int) -> Findings:
+    """Outlines on ways that were never trained: where is the object drawn, and in which colour?"""
+    found = Findings()
+    overlaps: list[float] = []
+    colors: list[bool] = []
+    for question in build_track_questions(count):
+        lines = to_images(_draw_lines(question))
+        with as_folder(lines) as folder:
+            clip = animator.generate(
+                question.prompt, seed=question.seed, video_path=folder, controlnet="outline"
+            )
+        frames = list(clip.frames())
+        overlaps.append(_follow(frames, question))
+        colors.append(judge_clip(frames).object_color == question.scene.color)
+        found.rows += [(question.kind, lines), (f"{question.prompt} ({overlaps[-1]:.2f})", frames)]
+    found.lines += [
+        ("overlap with the outline", f"{np.mean(overlaps):.2f}"),
+        (f"overlap at least {FAIR}", f"{np.mean(np.array(overlaps) >= FAIR):.0%} of {count} clips"),
+        ("smallest overlap", f"{np.min(overlaps):.2f}"),
+        ("object colour right", f"{np.mean(colors):.0%} of {count} clips"),
+    ]
+    return found
+
+
+def measure_controlled_windows(animator: Animator, count: int) -> Findings:
+    """Outlines of 64 frames at an even speed: steps across window borders against steps inside windows."""
+    found = Findings()
+    overlaps: list[float] = []
+    borders: list[float] = []
+    inside: list[float] = []
+    for question in build_track_questions(count, LONG, kinds=(EVEN,)):
+        lines = to_images(_draw_lines(question))
+        with as_folder(lines) as folder:
+            clip = animator.generate(
+                question.prompt, seed=question.seed, video_path=folder, controlnet="outline",
+                context_scheduler="standard static", closed_loop="N",
+            )  # fmt: skip
+        frames, across = list(clip.frames()), is_border(clip.plan.windows(0), LONG)
+        overlaps.append(_follow(frames, question))
+        sizes = step_sizes(frames)
+        borders.extend(sizes[across])
+        inside.extend(sizes[~across])
+        found.rows += [(question.kind, lines), (f"{question.prompt} ({overlaps[-1]:.2f})", frames)]
+    found.lines += [
+        ("overlap with the outline", f"{np.mean(overlaps):.2f}"),
+        ("border / inside", f"{np.mean(borders) / np.mean(inside):.2f}"),
+        ("steps, grey levels", f"{np.mean(borders):.2f} / {np.mean(inside):.2f}"),
+    ]
+    return found
+
+
+def _draw_lines(question: TrackQuestion) -> torch.Tensor:
+    return draw_outlines(question.scene.shape, question.track.centers, question.track.radii)
+
+
+def _follow(frames: Sequence[Image.Image], question: TrackQuestion) -> float:
+    """The mean overlap of what is drawn with what the lines enclose."""
+    width, track = frames[0].width, question.track
+    scale = width / SIZE
+    inside = cover(question.scene.shape, track.centers * scale, track.radii * scale, width)[:, 0] > 0.5
+    overlaps = [
+        intersection_over_union(judge_frame(frame).mask, mask)
+        for frame, mask in zip(frames, inside.numpy(), strict=True)
+    ]
+    return float(np.mean(overlaps))
 
 
 def measure_video(animator: Animator, count: int) -> Findings:
@@ -82,4 +152,8 @@ def _find_centers(frames: Sequence[Image.Image]) -> np.ndarray:
     return np.array([judge_frame(frame).center or middle for frame in frames])
 
 
-SUITES: dict[str, Suite] = {"video": measure_video}
+SUITES: dict[str, Suite] = {
+    "video": measure_video,
+    "control": measure_control,
+    "control-windows": measure_controlled_windows,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -22,6 +22,8 @@ from demo_model.world import (
 
 RADIUS = (24.0, 30.0)
 EDGE = 6.0
+EVEN = "curve"
+"""The way whose object is as fast all the time."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,14 @@ class TrackQuestion:
     seed: int
 
 
-def build_track_questions(count: int, num_frames: int = NUM_FRAMES) -> list[TrackQuestion]:
-    """`count` questions of held-out scenes, the same every time, taking ways and shapes in turn."""
-    rng = np.random.default_rng(2025)
+def build_track_questions(
+    count: int, num_frames: int = NUM_FRAMES, *, kinds: Sequence[str] = ()
+) -> list[TrackQuestion]:
+    """`count` questions of held-out scenes, the same every time, taking ways and shapes in turn.
+
+    The ways are of `kinds`, of all there are in `TRACKS` where none is named.
+    """
+    rng, ways = np.random.default_rng(2025), tuple(kinds) or tuple(TRACKS)
     scenes = [
         Scene(color, shape, background)
         for color, shape, background in product(OBJECT_COLORS, SHAPES, BACKGROUND_COLORS)
@@ -53,7 +60,7 @@ def build_track_questions(count: int, num_frames: int = NUM_FRAMES) -> list[Trac
     ]
     questions: list[TrackQuestion] = []
     for index in range(count):
-        shape, kind = SHAPES[index % len(SHAPES)], list(TRACKS)[index % len(TRACKS)]
+        shape, kind = SHAPES[index % len(SHAPES)], ways[index % len(ways)]
         choices = [scene for scene in scenes if scene.shape == shape]
         scene = choices[int(rng.integers(len(choices)))]
         prompt = f"a {scene.color} {scene.shape} on a {scene.background} background"
@@ -111,7 +118,7 @@ def _along(when: np.ndarray, times: list[float], stops: np.ndarray) -> np.ndarra
 
 
 TRACKS: dict[str, Callable[[np.random.Generator, np.ndarray], Drawn]] = {
-    "curve": _curve,
+    EVEN: _curve,
     "turn": _turn,
     "growing or shrinking": _grow,
     "two speeds": _two_speeds,

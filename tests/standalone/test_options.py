@@ -25,6 +25,7 @@ from motion_module.__main__ import main as run_module
 from standalone.command_line import main
 from standalone.options import build_parser
 from tests.core.arguments import VALUES
+from tests.hosts.diffusers.guides.networks import fresh_controlnet
 from tests.infotexts import find_animation
 from tests.media.clips import clip, frame
 from tests.media.networks import write_network
@@ -180,6 +181,7 @@ EVALUATIONS = (
     ["--clips", "1", "--without", "1", "--verbose"], ["--suite", "windows", "--seeds", "1"],
     ["--suite", "loops", "--seeds", "1"], ["--suite", "freeinit", "--seeds", "1"],
     ["--suite", "travel", "--seeds", "1"], ["--suite", "video", "--seeds", "1"],
+    ["--suite", "control", "--seeds", "1"], ["--suite", "control-windows", "--seeds", "1"],
 )  # fmt: skip
 
 
@@ -191,12 +193,14 @@ def test_every_option_of_the_evaluation_has_a_run_here():
 
 
 class QuickAnimator:
-    """Another animator in a hurry."""
+    """Another animator in a hurry, with networks in `folder`."""
 
-    def __init__(self, animator):
-        self.animator, self.options = animator, animator.options
+    def __init__(self, animator, folder):
+        self.animator, self.options, self.folder = animator, animator.options, folder
 
     def generate(self, prompt, **settings):
+        if "controlnet" in settings:
+            settings["controlnet"] = self.folder / settings["controlnet"]
         return self.animator.generate(prompt, **{**settings, "steps": 2})
 
 
@@ -205,7 +209,8 @@ class QuickAnimator:
 def test_evaluations_print_figures_and_save_sheets(words, animator, tmp_path, monkeypatch, capsys):
     from demo_model import loading
 
-    monkeypatch.setattr(loading, "load_animator", lambda **_: QuickAnimator(animator))
+    fresh_controlnet(animator.pipeline.unet).save_pretrained(tmp_path / "outline")
+    monkeypatch.setattr(loading, "load_animator", lambda **_: QuickAnimator(animator, tmp_path))
     assert main(["evaluate", *words, "--output", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 5
     assert list(tmp_path.glob("*.png"))

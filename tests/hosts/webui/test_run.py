@@ -503,3 +503,10 @@ def test_motion_mask_that_cannot_be_read_is_refused(webui):
     with pytest.raises(webui.host.api.AnimateDiffError, match="motion_effect cannot be read"):
         webui.run({"motion_effect": "missing.png"})
     assert webui.model.calls == []
+
+
+def test_windows_see_the_first_one_where_that_is_asked_for(webui):
+    asked = {"video_length": 8, "context_scheduler": "batched", "closed_loop": "N"}
+    plain, referring = webui.samples(asked), webui.samples({**asked, "reference": 1})
+    assert torch.equal(referring[:4], plain[:4])
+    assert not torch.allclose(referring[4:], plain[4:])

@@ -30,8 +30,8 @@ from .optimizer import Trainer
 from .run import Journal, seeded
 from .text import NUM_CLASSES, WIDTH, describe
 
-ENDS = ("sparsectrl.conv_in", "sparsectrl.time_emb", "sparsectrl.controlnet_cond_embedding", "look")
-LOOK = 0.05
+ENDS = ("sparsectrl.conv_in", "sparsectrl.time_emb", "sparsectrl.controlnet_cond_embedding", "probe")
+PROBED = 0.05
 
 
 def build_sparsectrl(unet: UNet2DConditionModel | None = None) -> SparseControlNetModel:
@@ -55,8 +55,8 @@ def build_sparsectrl(unet: UNet2DConditionModel | None = None) -> SparseControlN
         own = network.state_dict()
         copied = {name: weight for name, weight in unet.state_dict().items() if name in own}
         network.load_state_dict(copied, strict=False)
-        look = cast("nn.Conv2d", network.controlnet_cond_embedding)
-        look.weight.data[:, :4] = unet.conv_in.weight
+        entrance = cast("nn.Conv2d", network.controlnet_cond_embedding)
+        entrance.weight.data[:, :4] = unet.conv_in.weight
     return network
 
 
@@ -177,8 +177,8 @@ def _motion_alone(caption: str) -> str:
     return max(phrases, key=len, default="")
 
 
-class Look(nn.Module):
-    """Linear readouts of colour, shape and background from the last features of every frame.
+class PictureProbe(nn.Module):
+    """Linear probes for colour, shape and background from the last features of every frame.
 
     The prediction's error alone takes long to say that frames without a picture look like the one with it.
     """
@@ -224,8 +224,8 @@ def train_sparsectrl(
     module.requires_grad_(False)
     save = folder / "sparsectrl" / "rgb"
     network = SparseControlNetModel.from_pretrained(save) if resume else build_sparsectrl(frozen.unet)
-    look = Look(network)
-    both = nn.ModuleDict({"sparsectrl": network, "look": look})
+    probe = PictureProbe(network)
+    both = nn.ModuleDict({"sparsectrl": network, "probe": probe})
     num_steps = sum(stage.steps for stage in stages)
     trainer = Trainer(both, num_steps, muon=rate, adam=rate / 8, first=ENDS)
     for stage in stages:
@@ -237,8 +237,8 @@ def train_sparsectrl(
             timesteps = draw_timesteps(stage.batch, high=stage.high, first_high=stage.first_high)
             given = give_pictures(rng, clips.latents)
             loss = sparse_loss(frozen, module, network, tell_less(clips, rng), given, frames, timesteps)
-            looked = look.loss(clips.scenes)
-            trainer.step(loss + LOOK * looked)
-            journal.note(loss=loss, look=looked)
+            probed = probe.loss(clips.scenes)
+            trainer.step(loss + PROBED * probed)
+            journal.note(loss=loss, probe=probed)
             if trainer.done % 100 == 0 or trainer.done == num_steps:
                 save_average(trainer.averaged("sparsectrl."), build_sparsectrl(), save)

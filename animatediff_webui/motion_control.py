@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
-from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, View
+from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, Reference, View
 from motion_module.group_norms import video_group_norms
 from motion_module.injection import injected
 from motion_module.lora.strengths import Strength, motion_loras
@@ -139,11 +139,13 @@ class Ensemble:
         """Inside, a call's rows are the window's frames, where this share of sampling is done."""
         num_frames = len(window.frames)
         views = tuple(View(view.frames, view.weights) for view in self.plan.views(num_frames))
+        is_referring = self.plan.reference > 0 and share < self.plan.reference_end
+        reference = Reference(self.plan.reference, window.number == 0) if is_referring else None
         with ExitStack() as stack:
             for each in self.modules:
                 control = each.control_at(share)
-                if views:
-                    control = replace(control, views=views)
+                if views or reference:
+                    control = replace(control, views=views, reference=reference)
                 stack.enter_context(each.module.frames(num_frames, window.frames, control))
             yield
 

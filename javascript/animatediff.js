@@ -77,6 +77,31 @@
         ours(tab, "format")?.querySelector("[data-testid=block-info][title]")?.removeAttribute("title");
     }
 
+    // A video that is dropped on the field of its name, where a browser would leave the page to play it
+
+    const DROP = "animatediff-drop";
+    const dropZones = new WeakSet();
+
+    function acceptDrops(tab) {
+        const zone = ours(tab, "video_source")?.closest(".animatediff-row");
+        const upload = zone?.querySelector("input[type=file]");
+        if (!upload || dropZones.has(zone)) return;
+        dropZones.add(zone);
+        for (const type of ["dragover", "dragleave", "drop"]) {
+            zone.addEventListener(type, (event) => {
+                if (!event.dataTransfer?.types.includes("Files")) return;
+                event.preventDefault();
+                event.stopPropagation();
+                zone.classList.toggle(DROP, type === "dragover");
+                if (type !== "drop") return;
+                const dropped = new DataTransfer();
+                dropped.items.add(event.dataTransfer.files[0]);
+                upload.files = dropped.files;
+                upload.dispatchEvent(new Event("change", {bubbles: true}));
+            });
+        }
+    }
+
     // The checkpoint
 
     let checkedTitle = null;
@@ -182,6 +207,7 @@
             showHints(tab);
             showTooltips(tab);
             showPlayer(tab);
+            acceptDrops(tab);
         }
         checkAgain();
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, View
+from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, Reference, View
 from motion_module.errors import (
     BrokenMotionModuleError,
     IncompatibleBaseModelError,
@@ -52,6 +52,7 @@ __all__ = [
     "NotAMotionLoraError",
     "NotAMotionModuleError",
     "Picture",
+    "Reference",
     "Site",
     "UnreadableFileError",
     "View",

@@ -83,6 +83,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """That the frames of the windows of a step see some of the first window's, each as if it were `strength`
+    frames of their own; `is_first` is whether this is that window."""
+
+    strength: float
+    is_first: bool
+
+
+@dataclass(frozen=True)
 class View:
     """Frames of a window, by their places in it, that attend to each other alone, and what each then counts.
 
@@ -102,13 +111,14 @@ class MotionControl:
     A frame's value weighs how others attend to it. effect: h becomes h + effect (layer(h) - h).
     (Both as the multivals of the same names in ComfyUI-AnimateDiff-Evolved.) views: each attention's outputs
     over these frames are averaged; without any, all frames of a window attend to each other. picture: what a
-    module that animates a picture is shown.
+    module that animates a picture is shown. reference: what is seen of another window.
     """
 
     scale: FrameValues | None = None
     effect: FrameValues | None = None
     views: tuple[View, ...] = ()
     picture: Picture | None = None
+    reference: Reference | None = None
 
     @property
     def is_idle(self) -> bool:

@@ -28,6 +28,7 @@ def injected(
     layout = describe_unet(unet)
     check_fit(layout, module.spec, module.name)
     with ExitStack() as hooks:
+        hooks.callback(module.forget)
         if module.picture_input is not None:
             hook = _show_picture(module.picture_input)
             hooks.callback(layout.conv_in.register_forward_hook(hook).remove)

@@ -70,6 +70,10 @@ class MotionModule(nn.Module):
             parts.append(self.img_encoder)
         return [*parts, *self.layers().values()]
 
+    def forget(self) -> None:
+        """Free what was kept of a window for the next ones."""
+        self.runtime.kept = {}
+
     def picture_at(self, site: Site, hidden: Tensor) -> Tensor | None:
         """What the layer of a site is shown of the picture, beside its hidden states `(b f) c h w`."""
         is_last = site.block == "down_blocks" and site.layer == self.spec.layers_per_block - 1

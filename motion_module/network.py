@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from motion_module.attention import attend
 from motion_module.autocast import without_autocast
-from motion_module.control import View
+from motion_module.control import Reference, View
 from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
 from motion_module.positions import build_positions
 from motion_module.products import gate, gated_linear
-from motion_module.runtime import Runtime
+from motion_module.runtime import Kept, Runtime
 from motion_module.spec import NORM_GROUPS, MotionModuleSpec
 
 
@@ -59,7 +59,19 @@ class TemporalAttention(nn.Module):
         query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
         if scale is not None:
             key = key * scale
-        return attend(query, key, value, self.num_heads)
+        if self.runtime.control.reference is None:
+            return attend(query, key, value, self.num_heads)
+        return self.attend_to_reference(query, key, value, self.runtime.control.reference)
+
+    def attend_to_reference(self, query: Tensor, key: Tensor, value: Tensor, reference: Reference) -> Tensor:
+        """Attention over the window's own frames, and over those that were kept of the first window."""
+        if reference.is_first:
+            self.runtime.kept.setdefault(self, Kept()).add(key, value)
+        if reference.is_first or self not in self.runtime.kept:
+            return attend(query, key, value, self.num_heads)
+        keys, values = self.runtime.kept[self].of(self.runtime.rows)
+        weights = torch.tensor([1.0] * len(key) + [reference.strength] * len(keys), device=key.device)
+        return attend(query, torch.cat([key, keys]), torch.cat([value, values]), self.num_heads, weights)
 
     def attend_in_views(self, tokens: Tensor, scale: Tensor | None, views: Sequence[View]) -> Tensor:
         """The mean of what each view's frames see of each other, weighted frame by frame."""
@@ -138,11 +150,14 @@ class TemporalTransformer(nn.Module):
         clips = rearrange(self.norm(hidden), "(b f) c h w -> b f c (h w)", f=num_frames)
         scale = self.attention_scale(height, width, clips)
         if torch.is_grad_enabled():
+            self.runtime.rows = slice(None)
             clips = self.transform(clips, scale)
         else:
-            place = 0
+            place = row = 0
             for piece in self.runtime.pieces.split(clips):
                 places = slice(place, place + piece.shape[-1])
+                self.runtime.rows = slice(row, row + len(piece) * piece.shape[-1])
+                row = self.runtime.rows.stop
                 # In its own place, which nothing reads again.
                 piece.copy_(self.transform(piece, scale if scale is None else scale[:, places]))
                 place = places.stop % clips.shape[-1]

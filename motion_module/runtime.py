@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from motion_module.errors import MotionModuleError
@@ -16,19 +17,45 @@ if TYPE_CHECKING:
     from motion_module.control import MotionControl
 
 
+MOST_REFERENCES = 4
+"""Frames of a window that others see; all of them would take gigabytes at the sizes that people use."""
+
+
+@dataclass(eq=False)
+class Kept:
+    """Keys and values `f r c` of a window's frames in one attention, in the pieces that they came in."""
+
+    keys: list[Tensor] = field(default_factory=list[Tensor])
+    values: list[Tensor] = field(default_factory=list[Tensor])
+
+    def add(self, keys: Tensor, values: Tensor) -> None:
+        """Keep some of the frames, evenly spaced, in these rows."""
+        count = min(len(keys), MOST_REFERENCES)
+        frames = [index * len(keys) // count for index in range(count)]
+        self.keys.append(keys[frames])
+        self.values.append(values[frames])
+
+    def of(self, rows: slice) -> tuple[Tensor, Tensor]:
+        """Those of some rows, which may come in other pieces."""
+        self.keys, self.values = [torch.cat(self.keys, dim=1)], [torch.cat(self.values, dim=1)]
+        return self.keys[0][:, rows], self.values[0][:, rows]
+
+
 @dataclass(eq=False)
 class Runtime:
     """What all layers of a module share; each has its own, so two are never equal.
 
     num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
     those are; control: how strongly the module acts on them; pieces: how much of it goes through a layer at
-    once.
+    once; rows: which rows of a layer's tokens that is; kept: of the step's first window, by attention.
     """
 
     control: MotionControl
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
     pieces: Pieces = field(default_factory=Pieces)
+    rows: slice = field(default_factory=lambda: slice(None))
+    kept: dict[object, Kept] = field(default_factory=dict[object, Kept])
 
     @contextmanager
     def frames(self, num_frames: int, indices: tuple[int, ...], control: MotionControl) -> Generator[None]:
@@ -38,6 +65,8 @@ class Runtime:
         """
         previous = self.num_frames, self.frame_indices, self.control
         self.num_frames, self.frame_indices, self.control = num_frames, indices, control.of(indices)
+        if control.reference is not None and control.reference.is_first:
+            self.kept = {}
         try:
             yield
         finally:

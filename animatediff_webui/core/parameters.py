@@ -161,6 +161,8 @@ class Motion:
     view_overlap: int = -1
     picture: Image.Image | None = None
     affinity: Affinity = SMALL
+    reference: float = 0.0
+    reference_end: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -484,6 +486,18 @@ FIELDS: tuple[Field, ...] = (
         "How alike PIA's frames are to the picture: small, medium, large, or a list.",
         details="Or loop small, loop medium, loop large, which come round, style small, style medium, style "
         "large, which draw it anew, or one number a frame: 1, 0.9, 0.85, of which the last one holds.",
+    ),
+    _row(
+        "reference", "motion.reference", "Reference", Kind.NUMBER, "Motion",
+        "How much all windows see of the first one. 0: nothing.",
+        details="For clips longer than one window, so that they look alike: four of its frames, each of "
+        "which counts as so many of a window's own.",
+        minimum=0, maximum=10,
+    ),
+    _row(
+        "reference_end", "motion.reference_end", "Reference end", Kind.NUMBER, "Motion",
+        "Up to which share of sampling windows see the first one.",
+        minimum=0, maximum=1,
     ),
 )  # fmt: skip
 

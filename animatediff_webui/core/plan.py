@@ -62,7 +62,8 @@ def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
 class MotionPlan:
     """How strongly the motion modules act on each frame: the first one, then the further ones.
 
-    `affinity` is how alike each frame is to the picture that they animate.
+    `affinity` is how alike each frame is to the picture that they animate. `reference` is how much each
+    frame counts that windows see of the step's first one, up to the share `reference_end` of sampling.
     """
 
     scale: FrameValues
@@ -71,6 +72,8 @@ class MotionPlan:
     view: ContextLayout | None = None
     affinity: tuple[float, ...] = ()
     has_picture: bool = False
+    reference: float = 0.0
+    reference_end: float = 1.0
 
     @property
     def values(self) -> tuple[FrameValues, ...]:
@@ -226,8 +229,8 @@ def build_plan(
         negative_prompt_track=tracks[1],
         played_frames=played_frames,
         keeps_sound=is_in_time and _wants_sound(parameters, sources),
-        notes=(*notes, *_sound_notes(parameters, sources, is_in_time)),
-        motion=_plan_motion(parameters, num_frames, generated_fps),
+        notes=(*notes, *_sound_notes(parameters, sources, is_in_time), *_reference_notes(parameters)),
+        motion=_plan_motion(parameters, layout, generated_fps),
     )
 
 
@@ -263,8 +266,8 @@ def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
 
 
-def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> MotionPlan:
-    motion = parameters.motion
+def _plan_motion(parameters: Parameters, layout: ContextLayout, fps: Fraction) -> MotionPlan:
+    motion, num_frames = parameters.motion, layout.num_frames
     return MotionPlan(
         motion.scale.over_frames(num_frames, fps, "motion_scale"),
         motion.effect.over_frames(num_frames, fps, "motion_effect"),
@@ -272,6 +275,8 @@ def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction) -> Moti
         _plan_view(parameters, num_frames),
         motion.affinity.over_frames(num_frames),
         motion.picture is not None,
+        0.0 if layout.is_single or motion.view_length else motion.reference,
+        motion.reference_end,
     )
 
 
@@ -385,6 +390,12 @@ def _sound_notes(parameters: Parameters, sources: Sequence[SourceInfo], is_in_ti
     ]
 
 
+def _reference_notes(parameters: Parameters) -> list[str]:
+    if not parameters.motion.reference or not parameters.motion.view_length:
+        return []
+    return ["The reference is not used, because views see no other window's frames: set view_length to 0."]
+
+
 def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
     if not track.text:
         return []
@@ -408,6 +419,9 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     if plan.motion.view is not None and plan.motion.views(plan.context_length):
         view = plan.motion.view
         rows.append(("Views", f"{view.context_length} frames, overlap {view.overlap}, inside each window"))
+    if plan.motion.reference:
+        end = f", up to {written(motion.reference_end)} of sampling" if motion.reference_end < 1 else ""
+        rows.append(("Reference", f"{written(motion.reference)} of the first window{end}"))
     if motion.picture is not None or motion.affinity != SMALL:
         rows += [("Affinity", str(motion.affinity)), _drawn_row(plan.motion.affinity)]
     for value in plan.motion.values:

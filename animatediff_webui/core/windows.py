@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,13 @@ FrameIndices = tuple[int, ...]
 class Window:
     """Frames that one UNet call sees, in the order of the motion module's positions.
 
-    `weights` are normalised: over all windows of a step, each frame's weights sum to one.
+    `weights` are normalised: over all windows of a step, each frame's weights sum to one. `number` is its
+    place among them.
     """
 
     frames: FrameIndices
     weights: tuple[float, ...]
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -275,5 +277,5 @@ def _weighted(frames: Sequence[FrameIndices], layout: ContextLayout) -> tuple[Wi
     windows: list[Window] = []
     for window, weights in zip(frames, raw, strict=True):
         shares = [weight / totals[frame] for frame, weight in zip(window, weights, strict=True)]
-        windows.append(Window(window, tuple(shares)))
+        windows.append(Window(window, tuple(shares), len(windows)))
     return tuple(windows)

@@ -87,6 +87,8 @@ class AnimationKeywords(TypedDict, total=False):
     cfg_schedule: str | None
     motion_picture: Path | str | Image.Image | None
     affinity: str | int | Sequence[float]
+    reference: float
+    reference_end: float
 
 
 class GuideKeywords(TypedDict, total=False):

@@ -58,9 +58,13 @@ class AnsweredClips:
         clips.append(ClipFiles(clip.files, float(clip.plan.fps)))
 
     def describe(self, infotexts: Iterable[str]) -> list[dict[str, object]]:
-        """The files of all clips with these infotexts."""
+        """The files of all clips with these infotexts; of all clips where no clip has one of them.
+
+        Of a grid some hosts keep the one that they made for itself, and no picture's.
+        """
         clips: list[ClipFiles] = []
-        for text in dict.fromkeys(infotexts):
+        known = [text for text in dict.fromkeys(infotexts) if text in self.by_infotext]
+        for text in known or self.by_infotext:
             clips += self.by_infotext.get(text, ())
         rows: list[dict[str, object]] = []
         for number, clip in enumerate(clips):

@@ -134,3 +134,21 @@ def test_constant_noise_and_no_seed_offset_start_every_frame_alike(still_animato
     own = still_animator.generate("a circle", **SHORT).latents
     mixed = still_animator.generate("a circle", **SHORT, noise_type="constant", noise_weight=0).latents
     assert mixed.equal(own)
+
+
+def test_windows_see_the_first_one_where_that_is_asked_for_and_there_is_another(animator, plain):
+    long = {**SHORT, "video_length": 9, "context_scheduler": "batched", "closed_loop": "N", "batch_size": 3}
+    whole = animator.generate("a circle", **long).latents
+    referring = animator.generate("a circle", **long, reference=1).latents
+    assert referring[:3].equal(whole[:3])
+    assert not torch.allclose(referring[3:], whole[3:])
+    assert animator.generate("a circle", **long, reference=1, reference_end=0).latents.equal(whole)
+    half = animator.generate("a circle", **long, reference=1, reference_end=0.5).latents
+    assert not torch.allclose(half, referring)
+    assert animator.generate("a circle", **SHORT, reference=1).latents.equal(plain)
+    assert animator.module.runtime.kept == {}
+
+
+def test_reference_beside_views_is_noted(animator):
+    clip = animator.generate("a", **{**SHORT, "steps": 1}, reference=1, view_length=4)
+    assert any("The reference is not used, because views" in note for note in clip.notes)

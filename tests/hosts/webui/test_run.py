@@ -472,14 +472,16 @@ def test_picture_changed_by_a_later_script_is_written_as_it_became(webui):
         assert Image.open(path).convert("RGB").getpixel((5, 5)) == (255, 255, 255)
 
 
-def test_grid_of_several_answers_tells_the_files_of_each(webui):
+@pytest.mark.parametrize("keeps_pictures_infotexts", [True, False])
+def test_grid_of_several_answers_tells_the_files_of_each(webui, keeps_pictures_infotexts):
     """As the X/Y/Z plot makes it: a copy of the first answer, filled with what the others begin with."""
     webui.host.shared.state.begin()
     process = webui.host.processing.process_images
     answers = [process(webui.request({"fps": fps})) for fps in (4, 8)]
     grid = copy.copy(answers[0])
     grid.index_of_first_image = 1
-    grid.infotexts = ["the grid's own", *(answer.infotexts[0] for answer in answers)]
+    kept = [answer.infotexts[0] for answer in answers] if keeps_pictures_infotexts else []
+    grid.infotexts = ["the grid's own", *kept]
     grid.images = [answers[0].images[0]]
     info = json.loads(grid.js())
     assert info["index_of_first_image"] == 1
@@ -501,3 +503,10 @@ def test_motion_mask_that_cannot_be_read_is_refused(webui):
     with pytest.raises(webui.host.api.AnimateDiffError, match="motion_effect cannot be read"):
         webui.run({"motion_effect": "missing.png"})
     assert webui.model.calls == []
+
+
+def test_windows_see_the_first_one_where_that_is_asked_for(webui):
+    asked = {"video_length": 8, "context_scheduler": "batched", "closed_loop": "N"}
+    plain, referring = webui.samples(asked), webui.samples({**asked, "reference": 1})
+    assert torch.equal(referring[:4], plain[:4])
+    assert not torch.allclose(referring[4:], plain[4:])

@@ -19,8 +19,7 @@ from .patchers import (
     ForgeModel,
     Patched,
     RealModel,
-    check_unet,
-    find_real_model,
+    holds_unet_with,
     noise_levels,
     replaced_sigmas,
 )
@@ -53,10 +52,8 @@ def adapt(model: object) -> ForgeBackend | None:
 
     Raises IncompatibleBaseModelError where its UNet cannot be animated.
     """
-    real = find_real_model(model)
-    if real is None or not hasattr(real, "predictor"):
+    if not holds_unet_with(model, "predictor"):
         return None
-    check_unet(real)
     from backend import memory_management
 
     return ForgeBackend(cast("DiffusionEngine", model), memory_management)

@@ -24,8 +24,7 @@ from .patchers import (
     ForgeModel,
     Patched,
     RealModel,
-    check_unet,
-    find_real_model,
+    holds_unet_with,
     noise_levels,
     replaced_sigmas,
 )
@@ -52,10 +51,8 @@ def adapt(model: object) -> LdmPatchedBackend | None:
 
     Raises IncompatibleBaseModelError where its UNet cannot be animated.
     """
-    real = find_real_model(model)
-    if real is None or not hasattr(real, "model_sampling"):
+    if not holds_unet_with(model, "model_sampling"):
         return None
-    check_unet(real)
     from ldm_patched.modules import model_management
 
     return LdmPatchedBackend(cast("Shell", model), model_management)

@@ -82,15 +82,17 @@ class Memory(Protocol):
     current_loaded_models: list[LoadedModel]
 
 
-def find_real_model(model: object) -> object | None:
-    """The UNet's model in a checkpoint of these hosts; None for others."""
+def holds_unet_with(model: object, schedule: str) -> bool:
+    """Whether it is a checkpoint of these hosts whose UNet's model keeps its noise schedule in `schedule`.
+
+    Raises IncompatibleBaseModelError where no motion module can fit, as for Flux.
+    """
     objects = getattr(model, "forge_objects", None)
-    return getattr(getattr(objects, "unet", None), "model", None)
-
-
-def check_unet(real: object) -> None:
-    """Raises IncompatibleBaseModelError where no motion module can fit, as for Flux."""
+    real = getattr(getattr(objects, "unet", None), "model", None)
+    if not hasattr(real, schedule):
+        return False
     detect_base_model(cast("RealModel", real).diffusion_model)
+    return True
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,7 @@ LAYOUT: tuple[Group, ...] = (
             ("motion_blocks", "modules"),
             ("view_length", "view_overlap"),
             ("noise_type", "noise_weight", "noise_offset"),
+            ("reference", "reference_end"),
             ("motion_picture", "affinity"),
         ),
         note=MOTION_NOTE,

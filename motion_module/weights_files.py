@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
 """What files of weights are called; what they are, their contents say."""
-WRAPPERS = ("state_dict", "module", "model", "unet", "pose_encoder_state_dict")
+WRAPPERS = ("state_dict", "module", "model", "unet", "controlnet", "pose_encoder_state_dict")
 """Where training scripts put the weights, beside the step and the like."""
 MOST_WRAPPERS = 8
 """One in the other; more are a file that wraps itself."""

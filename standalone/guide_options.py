@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from animatediff_webui.core.errors import ParameterError, shown
 from animatediff_webui.hosts.diffusers.guides.settings import (
     CONTROL_IMAGE,
     CONTROL_VIDEO,
     GROUP,
+    KEYFRAME,
     PREPROCESSOR,
     ControlNet,
     Network,
+    SparseCtrl,
     parse_network,
 )
 
@@ -82,6 +85,10 @@ GUIDE_OPTIONS: Mapping[tuple[str, ...], Mapping[str, object]] = {
     ("--control-video",): _tell(ControlNet, CONTROL_VIDEO, "PATH"),
     ("--control-image",): _tell(ControlNet, CONTROL_IMAGE, "FILE"),
     ("--preprocessor",): _tell(ControlNet, PREPROCESSOR, "NAME"),
+    ("--sparsectrl",): _begin(
+        SparseCtrl, "A SparseCtrl for SD1.5, RGB or scribble, which goes by pictures of some frames."
+    ),
+    ("--keyframe",): _tell(SparseCtrl, KEYFRAME, "FRAME=FILE"),
 }
 """What argparse is told of them."""
 GUIDE_GROUP = GROUP
@@ -90,7 +97,11 @@ GUIDE_GROUP = GROUP
 def read_guides(options: Namespace) -> GuideKeywords:
     """What was said of networks, as Python callers say it. Raises ParameterError."""
     controlnets: Sequence[Said] = options.controlnet
-    return {"controlnet": [_controlnet(said) for said in controlnets]} if controlnets else {}
+    sparsectrls: Sequence[Said] = options.sparsectrl
+    return {
+        "controlnet": [_controlnet(said) for said in controlnets],
+        "sparsectrl": [_sparsectrl(said) for said in sparsectrls],
+    }
 
 
 def _controlnet(said: Said) -> ControlNet:
@@ -104,3 +115,22 @@ def _controlnet(said: Said) -> ControlNet:
         **details,
     }  # Any: each is checked
     return ControlNet(**{name: value for name, value in parsed.items() if value is not None})
+
+
+def _sparsectrl(said: Said) -> SparseCtrl:
+    keyframes: dict[int, str] = {}
+    for text in said.details.get(KEYFRAME.name, []):
+        frame, picture = _parse_keyframe(text)
+        if frame in keyframes:
+            raise ParameterError(f"Keyframe {frame} is given twice: give each frame one picture.")
+        keyframes[frame] = picture
+    parsed: dict[str, Any] = dict(parse_network(said.text, SparseCtrl.keyword))  # Any: each is checked
+    return SparseCtrl(**parsed, keyframes=keyframes)
+
+
+def _parse_keyframe(text: str) -> tuple[int, str]:
+    """`FRAME=FILE`. Raises ParameterError."""
+    frame, equals, picture = text.partition("=")
+    if not equals or not picture or not (frame.isascii() and frame.isdigit()):
+        raise ParameterError(f"keyframe is {shown(text)}, but must be FRAME=FILE, such as 0=first.png.")
+    return int(frame), picture

@@ -8,20 +8,23 @@ import pytest
 
 from animatediff_webui.media import read_infotext, write_animation
 from standalone.command_line import main
-from tests.hosts.diffusers.guides.networks import fresh_controlnet
+from tests.hosts.diffusers.guides.networks import fresh_controlnet, fresh_sparsectrl
 from tests.media.clips import clip, frame
 
-OPTIONS_OF_GUIDES = ("controlnet", "control_video", "control_image", "preprocessor")
-QUICK = ["--steps", "1", "--format", "GIF", "--quiet"]
+OPTIONS_OF_GUIDES = (
+    "controlnet", "control_video", "control_image", "preprocessor", "sparsectrl", "keyframe",
+)  # fmt: skip
+QUICK = ["--steps", "1", "--format", "GIF", "--quiet", "--video-length", "3", "--batch-size", "3"]
 
 
 @pytest.fixture(scope="module")
 def places(animator, checkpoint, module_file, tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("guides")
     fresh_controlnet(animator.pipeline.unet).save_pretrained(folder / "net")
+    fresh_sparsectrl(animator.pipeline.unet).save_pretrained(folder / "rgb")
     frame(0, (64, 64)).save(folder / "picture.png")
     video = write_animation(clip(3, (64, 64)), folder / "clip", ["GIF"], fps=5)[0].path
-    named = {"NET": folder / "net", "PICTURE": folder / "picture.png", "VIDEO": video}
+    named = {"NET": folder / "net", "RGB": folder / "rgb", "PICTURE": folder / "picture.png", "VIDEO": video}
     return {
         **{name: str(path) for name, path in named.items()},
         "CHECKPOINT": str(checkpoint),
@@ -55,6 +58,13 @@ def test_each_network_has_what_stands_behind_it(places, tmp_path):
     )
 
 
+def test_keyframes_belong_to_the_sparsectrl_before_them(places, tmp_path):
+    words = ["--sparsectrl", "RGB:0.7", "--keyframe", "0=PICTURE", "--keyframe", "2=PICTURE"]
+    assert run(words, places, tmp_path) == 0
+    assert "Model: rgb, Weight: 0.7" in infotext_in(tmp_path)
+    assert "Keyframes: 0 2" in infotext_in(tmp_path)
+
+
 def test_controlnet_follows_the_source_and_the_clip_is_as_long_and_fast(places, tmp_path, capsys):
     assert run(["--controlnet", "NET", "--video-source", "VIDEO"], places, tmp_path) == 0
     assert "3 frames, 64 x 64, 5 fps" in capsys.readouterr().out
@@ -69,6 +79,10 @@ def test_controlnet_follows_the_source_and_the_clip_is_as_long_and_fast(places, 
         (["--controlnet", "PICTURE", "--control-image", "PICTURE"], "neither a safetensors nor a PyTorch"),
         (["--controlnet", "NET", "--control-video", "NET"], "holds no pictures"),
         (["--controlnet", "NET", "--control-image", "none.png"], "none.png is not an existing file"),
+        (["--sparsectrl", "RGB"], "has no keyframes"),
+        (["--sparsectrl", "RGB", "--keyframe", "0:PICTURE"], "must be FRAME=FILE"),
+        (["--sparsectrl", "RGB", "--keyframe", "16=PICTURE"], "is past the last frame (2)"),
+        (["--sparsectrl", "RGB", "--keyframe", "0=PICTURE", "--keyframe", "0=PICTURE"], "given twice"),
         (["--controlnet", "NET", "--control-video", "VIDEO", "--preprocessor", "x"], "one of none, canny"),
     ],
 )  # fmt: skip

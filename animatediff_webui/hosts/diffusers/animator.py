@@ -223,6 +223,7 @@ class Animator:
             )
         asked = Asked(chosen, plan, source, guides)
         check_start(chosen, plan, asked.start)
+        guides.check(plan)
         check_method(parameters.interpolation.method, self.options.interpolation)
         return asked
 
@@ -271,7 +272,7 @@ class Animator:
         prompts = read_prompts(plan, self.loras, self.lora_folders)
         ensemble = self._ensemble(plan, image)
         guidance = read_guidance(plan.parameters.cfg_schedule, image)
-        guides = self._networks.load(asked.guides, self.pipeline)
+        guides = self._networks.load(asked.guides, self.pipeline, plan)
         run = Run(
             session, image, self.frame_size(image), schedule, prompts, asked.start, ensemble, guidance, guides
         )

@@ -43,7 +43,8 @@ def format_infotext(plan: Plan, image: ImageSettings, origin: Origin, stopped_at
         values["Clip skip"] = image.clip_skip
     if image.denoising_strength is not None:
         values["Denoising strength"] = f"{image.denoising_strength:g}"
-    for number, network in enumerate(origin.networks):
+    for network in origin.networks:
+        number = sum(key.startswith(f"{network.title} ") for key in values)
         values[f"{network.title} {number}"] = _quoted(network)
     if stopped_at_step is not None:
         values[NOTE_KEY] = f"interrupted at step {stopped_at_step}"

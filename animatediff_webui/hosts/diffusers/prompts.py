@@ -9,9 +9,13 @@ from itertools import chain
 import torch
 
 from animatediff_webui.core.prompt_travel import PromptTrack, blend_embeddings, pad_embeddings
+from animatediff_webui.core.prompt_weights import WeightedText, parse_weights
 
 from .pipelines import Pipeline, Tokenizer
 from .text_encoders import TextEncoder, check_clip_skip, text_encoders
+
+LEAST_MEAN = 0.02
+"""In standard deviations: that of SD1.5's embeddings is 0.1."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +76,63 @@ def _stacked_pooled(prompts: Sequence[Encoded]) -> torch.Tensor | None:
 def _encode(encoders: Sequence[TextEncoder], text: str, clip_skip: int, device: torch.device) -> Encoded:
     """A prompt of any length, chunk by chunk; the pooled vector is that of the first one."""
     first = encoders[0]
-    pieces = split_prompt(first.tokenizer, text, first.max_tokens)
     chunks: list[Encoded] = []
-    for piece in pieces:
-        encoded = [encoder.encode(piece, clip_skip, device) for encoder in encoders]
-        tokens = torch.cat([tokens for tokens, _ in encoded], dim=-1)
+    for chunk in split_weighted(first.tokenizer, text, first.max_tokens):
+        encoded = [encoder.encode(chunk.text, clip_skip, device) for encoder in encoders]
+        tokens = torch.cat([weigh(tokens.float().cpu(), chunk.weights) for tokens, _ in encoded], dim=-1)
         _, pooled = encoded[-1]
-        chunks.append(Encoded(tokens.float().cpu(), pooled.float().cpu() if len(encoders) > 1 else None))
+        chunks.append(Encoded(tokens, pooled.float().cpu() if len(encoders) > 1 else None))
     return Encoded(torch.cat([chunk.tokens for chunk in chunks]), chunks[0].pooled)
+
+
+def weigh(tokens: torch.Tensor, weights: Sequence[float]) -> torch.Tensor:
+    """Embeddings `n c` of a chunk times the weights of its tokens, behind the one that begins it; then all of
+    them are scaled so that their mean is what it was, as in the WebUI, unless that is next to nothing: then
+    the quotient says nothing."""
+    if not weights:
+        return tokens
+    multipliers = torch.ones(len(tokens), 1)
+    multipliers[1 : len(weights) + 1, 0] = torch.tensor(weights)
+    weighed = tokens * multipliers
+    if tokens.mean().abs() < LEAST_MEAN * tokens.std():
+        return weighed
+    return weighed * (tokens.mean() / weighed.mean())
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A text that fits the text encoder, and the weight of each of its tokens; none where all are 1."""
+
+    text: str
+    weights: tuple[float, ...] = ()
+
+
+def split_weighted(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[Chunk]:
+    """A prompt with weights in chunks that each fit the text encoder."""
+    chunks: list[Chunk] = []
+    for section in parse_weights(text):
+        if all(part.weight == 1 for part in section):
+            whole = "".join(part.text for part in section)
+            chunks += [Chunk(each) for each in split_prompt(tokenizer, whole, max_tokens)]
+        else:
+            chunks += _pack(tokenizer, section, max_tokens - 2)
+    return chunks
+
+
+def _pack(tokenizer: Tokenizer, section: Sequence[WeightedText], limit: int) -> list[Chunk]:
+    """Parts in chunks of at most so many tokens. Each part is tokenized apart, as in the WebUI: between words
+    CLIP's tokenizer sees a blank, whether there is one or not."""
+    chunks: list[Chunk] = []
+    texts, weights = list[str](), list[float]()
+    for part in section:
+        for piece in _pieces(tokenizer, part.text, limit):
+            count = _num_tokens(tokenizer, piece)
+            if texts and len(weights) + count > limit:
+                chunks.append(Chunk(" ".join(texts), tuple(weights)))
+                texts, weights = [], []
+            texts.append(piece)
+            weights += [part.weight] * count
+    return [*chunks, Chunk(" ".join(texts), tuple(weights))]
 
 
 def split_prompt(tokenizer: Tokenizer, text: str, max_tokens: int) -> list[str]:

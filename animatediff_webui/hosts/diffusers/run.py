@@ -14,6 +14,7 @@ from animatediff_webui.motion_control import read_steps
 from animatediff_webui.session import Session
 
 from .guides.hints import HintReader
+from .guides.sparsectrl import PictureReader
 from .image_settings import ImageSettings
 from .loras import ChosenLora, LoadedLora, load_lora, spatial_loras, take_tags
 from .prompts import Conditioning, encode_tracks
@@ -84,7 +85,7 @@ def sample_run(run: Run, pipeline: Pipeline, device: torch.device) -> Sampled:
         start = encoder.encode(session.plan, image, run.source)
         run = replace(run, ensemble=_showing_picture(run, encoder))
         hints = HintReader(run.size, session.plan.num_frames, lambda: session.is_stopping)
-        guides = run.guides.read(hints)
+        guides = run.guides.read(hints, PictureReader(run.size, encoder.encode_picture))
         session.begin_sampling()
         return sample(
             pipeline, _request(run, conditionings, start, guides), scheduler,

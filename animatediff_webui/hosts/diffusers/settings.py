@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from .guides.settings import ControlNet
+    from .guides.settings import ControlNet, SparseCtrl
 
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
@@ -96,6 +96,7 @@ class GuideKeywords(TypedDict, total=False):
     `FILE:WEIGHT:START-END`."""
 
     controlnet: ControlNet | Path | str | Sequence[ControlNet | Path | str] | None
+    sparsectrl: SparseCtrl | Sequence[SparseCtrl] | None
 
 
 class ClipKeywords(ImageKeywords, AnimationKeywords, GuideKeywords, total=False):

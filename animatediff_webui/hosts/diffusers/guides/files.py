@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from animatediff_webui.core.errors import UserError
 from motion_module.errors import shorten
@@ -23,11 +23,11 @@ from ..results import NotEnoughMemoryError, memory_explained
 if TYPE_CHECKING:
     from ..pipelines import Config
     from .settings import Network
+    from .shapes import Weights
 
 CONFIG = "config.json"
 TOLD_BY = ("block_out_channels", "cross_attention_dim", "addition_embed_type")
 """Of a configuration: what a network beside a UNet has in common with it."""
-Weights = Mapping[str, Tensor]
 
 
 class NetworkClass(Protocol):
@@ -45,7 +45,7 @@ class Source:
 
     `class_name` is diffusers', which `import_class` imports; `kind` is what a single file has to be;
     `rename` gives its weights diffusers' names; `configure` tells the network's shape by these weights and
-    the UNet's configuration.
+    the UNet's configuration. Weights whose names end with `computed` are no file's.
     """
 
     class_name: str
@@ -53,6 +53,11 @@ class Source:
     kind: Kind
     rename: Callable[[Weights], Weights]
     configure: Callable[[Weights, Config], dict[str, object]]
+    computed: str = ""
+
+    def computes(self, key: str) -> bool:
+        """Whether a weight is no file's."""
+        return bool(self.computed) and key.endswith(self.computed)
 
 
 def find_network(network: Network, brought: Path | None) -> Path:
@@ -120,9 +125,18 @@ def _load_file(what: str, path: Path, source: Source, unet: nn.Module, dtype: to
     weights = source.rename(read_weights(path).tensors)
     config = source.configure(weights, _config(unet))
     _check_fits(what, config, _config(unet))
-    with torch.device("meta"):
+    with torch.device("cpu" if source.computed else "meta"):
         network = source.import_class().from_config(config)
-    network.load_state_dict(dict(weights), strict=True, assign=True)
+    expected = {
+        key for key in network.state_dict() if not (source.computed and key.endswith(source.computed))
+    }
+    unfit = sorted(expected ^ set(weights))
+    if unfit:
+        raise UserError(
+            f"{what} lacks {len(expected - set(weights))} tensors and has {len(set(weights) - expected)} too "
+            f"many, {shorten(unfit[0])} for one: get the file that its authors published."
+        )
+    network.load_state_dict(dict(weights), strict=False, assign=True)
     return network.to(dtype)
 
 

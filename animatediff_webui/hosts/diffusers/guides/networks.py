@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,12 +11,15 @@ from torch import nn
 
 from .controlnet import ActiveControlNet, ControlNetwork
 from .controlnet_files import CONTROLNETS
-from .files import find_network, load_network
+from .files import Source, find_network, load_network
 from .hints import Followed, open_followed
-from .settings import ControlNet
+from .settings import ControlNet, Network, SparseCtrl
+from .sparsectrl import PictureReader, check_context, check_keyframes
+from .sparsectrl_files import SPARSECTRLS
 
 if TYPE_CHECKING:
     from animatediff_webui.core.parameters import Parameters
+    from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.sources import SourceInfo
     from animatediff_webui.media.sources import ClipSource
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from ..pipelines import Pipeline
     from .hints import HintReader
     from .residuals import Guide
-    from .settings import Network
+    from .sparsectrl import SparseNetwork
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,11 @@ class Guides:
     """What steers a clip, as it was asked for, with everything opened that it follows."""
 
     controlnets: tuple[Followed, ...] = ()
+    sparsectrls: tuple[SparseCtrl, ...] = ()
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        return tuple(each.control for each in self.controlnets)
+        return (*(each.control for each in self.controlnets), *self.sparsectrls)
 
     @property
     def infos(self) -> tuple[SourceInfo, ...]:
@@ -47,11 +51,17 @@ class Guides:
         """Whether any follows the clip's source."""
         return any(each.control.follows_source for each in self.controlnets)
 
+    def check(self, plan: Plan) -> None:
+        """ParameterError where they do not go with the plan."""
+        for sparse in self.sparsectrls:
+            check_keyframes(sparse, plan.num_frames)
+
 
 def open_guides(networks: Sequence[Network], parameters: Parameters, source: ClipSource) -> Guides:
     """Everything opened that the networks follow. Raises UserError."""
     controlnets = [each for each in networks if isinstance(each, ControlNet)]
-    return Guides(open_followed(controlnets, parameters, source))
+    sparsectrls = tuple(each for each in networks if isinstance(each, SparseCtrl))
+    return Guides(open_followed(controlnets, parameters, source), sparsectrls)
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,20 @@ class LoadedGuides:
     asked: Guides
     networks: tuple[nn.Module, ...]
 
-    def read(self, hints: HintReader) -> tuple[Guide, ...]:
-        """The networks with what they follow. Raises UserError where that cannot be read."""
-        return tuple(
-            ActiveControlNet(cast("ControlNetwork", network), hints.read(each), each.control.strength)
-            for each, network in zip(self.asked.controlnets, self.networks, strict=True)
-        )
+    def read(self, hints: HintReader, keyframes: PictureReader) -> tuple[Guide, ...]:
+        """The networks with what they are shown. Raises UserError where that cannot be read."""
+        networks = iter(self.networks)
+        guides: list[Guide] = []
+        for each in self.asked.controlnets:
+            network = cast("ControlNetwork", next(networks))
+            guides.append(ActiveControlNet(network, hints.read(each), each.control.strength))
+        for each in self.asked.sparsectrls:
+            guides.append(keyframes.read(each, cast("SparseNetwork", next(networks))))
+        return tuple(guides)
+
+
+SOURCES: Mapping[type[Network], Source] = {ControlNet: CONTROLNETS, SparseCtrl: SPARSECTRLS}
+"""How networks of each kind come from disk."""
 
 
 class NetworkShelf:
@@ -84,16 +102,21 @@ class NetworkShelf:
         for network in networks:
             find_network(network, self._brought)
 
-    def load(self, guides: Guides, pipeline: Pipeline) -> LoadedGuides:
+    def load(self, guides: Guides, pipeline: Pipeline, plan: Plan) -> LoadedGuides:
         """The networks, on the device. Raises UserError and MotionModuleError for what is none, or does not
-        fit the pipeline's UNet."""
+        fit the pipeline's UNet, or the plan."""
         wanted = [(each, find_network(each, self._brought)) for each in guides.networks]
         paths = {path for _, path in wanted}
         self._loaded = {path: network for path, network in self._loaded.items() if path in paths}
-        return LoadedGuides(guides, tuple(self._load(each, path, pipeline) for each, path in wanted))
+        networks = tuple(self._load(each, path, pipeline) for each, path in wanted)
+        for each, network in zip(guides.networks, networks, strict=True):
+            if isinstance(each, SparseCtrl):
+                check_context(each, network, plan.context_length)
+        return LoadedGuides(guides, networks)
 
     def _load(self, network: Network, path: Path, pipeline: Pipeline) -> nn.Module:
         if path not in self._loaded:
-            loaded = load_network(network, path, CONTROLNETS, pipeline.unet, self._options.torch_dtype)
+            source = SOURCES[type(network)]
+            loaded = load_network(network, path, source, pipeline.unet, self._options.torch_dtype)
             self._loaded[path] = loaded.to(self._options.torch_device)
         return self._loaded[path]

@@ -44,7 +44,7 @@ class Guide(Protocol):
 
     @property
     def strength(self) -> Strength: ...
-    def residuals(self, call: UNetCall, weight: float) -> Residuals: ...
+    def residuals(self, call: UNetCall, weight: float) -> Residuals | None: ...
 
 
 def sum_residuals(guides: Iterable[Guide], call: UNetCall, step: int, num_steps: int) -> dict[str, object]:
@@ -52,9 +52,10 @@ def sum_residuals(guides: Iterable[Guide], call: UNetCall, step: int, num_steps:
     total: Residuals | None = None
     for guide in guides:
         weight = guide.strength.at(step, num_steps)
-        if weight == 0:
+        added = guide.residuals(call, weight) if weight else None
+        if added is None:
             continue
-        down, middle = guide.residuals(call, weight)
+        down, middle = added
         if total is not None:
             down, middle = [each + more for each, more in zip(total[0], down, strict=True)], total[1] + middle
         total = down, middle

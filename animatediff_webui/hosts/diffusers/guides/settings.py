@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from animatediff_webui.core.errors import ParameterError, shown
 from animatediff_webui.core.fields import Field, Kind, Value
 
-from ..keywords import as_list, as_path
+from ..keywords import as_list, as_path, plain_number
 from ..pictures import read_picture_value
 from .preprocessors import NO_PREPROCESSOR, PREPROCESSORS
 
@@ -46,6 +46,10 @@ CONTROL_VIDEO = _row(
 CONTROL_IMAGE = _row(
     "control_image", "Control image", Kind.IMAGE, "What the ControlNet before it follows in every frame."
 )
+KEYFRAME = _row(
+    "keyframe", "Keyframe", Kind.IMAGE,
+    "The picture of a frame, for the SparseCtrl before it; any number of times.",
+)  # fmt: skip
 PREPROCESSOR = _row(
     "preprocessor", "Preprocessor", Kind.CHOICE,
     "What the ControlNet before it is shown of its frames or picture.",
@@ -154,7 +158,56 @@ class ControlNet(Network):
         return self.video is None and self.image is None
 
 
-NETWORKS: tuple[type[Network], ...] = (ControlNet,)
+@dataclass(frozen=True)
+class SparseCtrl(Network):
+    """A SparseCtrl, with pictures for some frames: `keyframes`, by the frames' numbers, counted from 0."""
+
+    keyframes: Mapping[int, Image.Image | Path | str] = field(
+        default_factory=dict[int, "Image.Image | Path | str"]
+    )
+
+    title: ClassVar[str] = "SparseCtrl"
+    keyword: ClassVar[str] = "sparsectrl"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "keyframes", _read_keyframes(self.keyframes, f"SparseCtrl {self.name}"))
+
+    @property
+    def pictures(self) -> Mapping[int, Image.Image]:
+        """`keyframes`, read, in the order of the frames."""
+        return cast("Mapping[int, Image.Image]", self.keyframes)
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return {**super().facts, "Keyframes": " ".join(map(str, self.keyframes))}
+
+
+def _read_keyframes(given: object, owner: str) -> dict[int, Image.Image]:
+    """Pictures by frames, in their order. Raises ParameterError."""
+    if not isinstance(given, Mapping) or not given:
+        raise ParameterError(f"{owner} has no keyframes: give it a picture for one frame or more, such as 0.")
+    pictures = cast("Mapping[object, object]", given).items()
+    read = {_read_frame_number(frame): _read_picture(KEYFRAME, picture) for frame, picture in pictures}
+    return dict(sorted(read.items()))
+
+
+def _read_frame_number(frame: object) -> int:
+    """The number of a frame. Raises ParameterError."""
+    number = plain_number(frame)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ParameterError(f"keyframe {shown(frame)} is no number of a frame, counted from 0.")
+    return number
+
+
+def _read_picture(row: Field, picture: object) -> Image.Image:
+    read = row.read(read_picture_value(row, picture))
+    if read is None:
+        raise row.refuse(picture)
+    return cast("Image.Image", read)
+
+
+NETWORKS: tuple[type[Network], ...] = (ControlNet, SparseCtrl)
 """The kinds there are."""
 N = TypeVar("N", bound=Network)
 

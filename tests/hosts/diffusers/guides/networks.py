@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import torch
-from diffusers import ControlNetModel
+from diffusers import ControlNetModel, SparseControlNetModel
 from safetensors.torch import save_file
 
 from tests.hosts.diffusers.single_file import unet_name
@@ -21,6 +21,39 @@ def fresh_controlnet(unet, seed: int = 0, **changes) -> ControlNetModel:
     if changes:
         network = ControlNetModel.from_config({**network.config, **changes})
     return shaken(network)
+
+
+def fresh_sparsectrl(unet, seed: int = 0, *, takes_latents: bool = True) -> SparseControlNetModel:
+    """A SparseCtrl for a UNet, RGB, or scribble, which takes pixels."""
+    torch.manual_seed(seed)
+    network = SparseControlNetModel(
+        conditioning_channels=4 if takes_latents else 3, block_out_channels=unet.config.block_out_channels,
+        norm_num_groups=unet.config.norm_num_groups, attention_head_dim=unet.config.attention_head_dim,
+        cross_attention_dim=unet.config.cross_attention_dim, conditioning_embedding_out_channels=HINT_WIDTHS,
+        use_simplified_condition_embedding=takes_latents,
+    )  # fmt: skip
+    return shaken(network)
+
+
+def write_sparsectrl_file(network: SparseControlNetModel, path: Path) -> Path:
+    """Write a SparseCtrl under the names of its motion layers that its authors published it with."""
+    tensors: dict[str, torch.Tensor] = {}
+    for key, value in network.state_dict().items():
+        site, layer, tail = key.partition(".motion_modules.")
+        if layer:
+            number, tail = tail.split(".", 1)
+            for theirs, official in OFFICIAL:
+                tail = tail.replace(theirs, official)
+            key = f"{site}{layer}{number}.temporal_transformer.{tail}"
+        tensors[key] = value
+    torch.save({"controlnet": tensors}, path)
+    return path
+
+
+OFFICIAL = (
+    ("pos_embed.pe", "attention_blocks.0.pos_encoder.pe"), (".attn1.", ".attention_blocks.0."),
+    (".norm1.", ".norms.0."), (".norm3.", ".ff_norm."),
+)  # fmt: skip
 
 
 def shaken(network):

@@ -374,6 +374,15 @@ def test_empty_folder_says_what_to_give(tmp_path):
     assert read_infotext(tmp_path) is None
 
 
+def test_a_broken_video_is_named_once_with_the_reason(tmp_path):
+    path = tmp_path / "broken.mp4"
+    path.write_bytes(b"\0\0\0\x18ftypmp42" + b"x" * 300)
+    with pytest.raises(UnreadableMediaError, match="not a video that can be read") as caught:
+        read_frames(path)
+    assert str(caught.value).count("broken.mp4") == 1
+    assert "Errno" not in str(caught.value)
+
+
 def test_sound_alone_is_no_video(tmp_path):
     path = tmp_path / "sound.mp4"
     run_ffmpeg(["-f", "lavfi", "-i", "sine=duration=0.2", str(path)])

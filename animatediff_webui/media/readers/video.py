@@ -240,7 +240,11 @@ def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream], None, N
     try:
         container = av.open(local_url(path), options=whitelists)
     except (FFmpegError, ValueError) as error:
-        raise UnreadableMediaError(f"{path} is not a video that can be read: {error}") from error
+        # The whole text repeats the path, with a number that says nothing.
+        reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+        raise UnreadableMediaError(
+            f"{path} is not a video that can be read ({reason}): choose another file."
+        ) from error
     with container:
         if not container.streams.video:
             raise UnreadableMediaError(f"{path} is not a video that can be read: it holds no pictures.")

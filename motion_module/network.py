@@ -70,7 +70,8 @@ class TemporalAttention(nn.Module):
         if reference.is_first or self not in self.runtime.kept:
             return attend(query, key, value, self.num_heads)
         keys, values = self.runtime.kept[self].of(self.runtime.rows)
-        weights = torch.tensor([1.0] * len(key) + [reference.strength] * len(keys), device=key.device)
+        counts = [1.0] * len(key) + [reference.strength] * len(keys)
+        weights = None if reference.strength == 1 else torch.tensor(counts, device=key.device)
         return attend(query, torch.cat([key, keys]), torch.cat([value, values]), self.num_heads, weights)
 
     def attend_in_views(self, tokens: Tensor, scale: Tensor | None, views: Sequence[View]) -> Tensor:

@@ -54,6 +54,8 @@ class PictureEncoder(nn.Module):
         self.runtime = runtime
 
     def forward(self, latents: Tensor, num_frames: int) -> list[Tensor]:
+        if self.conv_in.weight.device != latents.device:
+            self.to(latents.device)
         hidden = self.conv_in(latents)
         positions = build_positions(num_frames, hidden.shape[1]).to(hidden)
         hidden = hidden + MOTION * rearrange(positions, "1 f c -> f c 1 1")
@@ -75,8 +77,6 @@ class PictureEncoder(nn.Module):
         height, width = hidden.shape[2:]
         key = (num_frames, height << level, width << level, weight.dtype, hidden.device)
         if key not in picture.encoded:
-            if weight.device != hidden.device:
-                self.to(hidden.device)
             with without_autocast(hidden.device):
                 latents = fitted(picture.latents.to(hidden.device, weight.dtype), level, hidden)
                 picture.encoded[key] = self(latents, num_frames)

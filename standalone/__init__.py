@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from animatediff_webui.hosts.diffusers.clip import Clip
-    from animatediff_webui.hosts.diffusers.guides.settings import ControlNet, SparseCtrl
+    from animatediff_webui.hosts.diffusers.guides.settings import ControlNet, IpAdapter, SparseCtrl
     from animatediff_webui.hosts.diffusers.image_settings import ImageSettings
     from animatediff_webui.hosts.diffusers.image_settings import ImageSettings as Picture
     from animatediff_webui.hosts.diffusers.model_options import ModelOptions
     from standalone.animator import Animator
 
-__all__ = ["Animator", "Clip", "ControlNet", "ImageSettings", "ModelOptions", "Picture", "SparseCtrl"]
+__all__ = [
+    "Animator",
+    "Clip",
+    "ControlNet",
+    "ImageSettings",
+    "IpAdapter",
+    "ModelOptions",
+    "Picture",
+    "SparseCtrl",
+]
 
 _HOST = "animatediff_webui.hosts.diffusers"
 _PLACES = {
@@ -26,6 +35,7 @@ _PLACES = {
     "Clip": (f"{_HOST}.clip", "Clip"),
     "ControlNet": (f"{_HOST}.guides.settings", "ControlNet"),
     "ImageSettings": (f"{_HOST}.image_settings", "ImageSettings"),
+    "IpAdapter": (f"{_HOST}.guides.settings", "IpAdapter"),
     "ModelOptions": (f"{_HOST}.model_options", "ModelOptions"),
     "Picture": (f"{_HOST}.image_settings", "ImageSettings"),  # the older name
     "SparseCtrl": (f"{_HOST}.guides.settings", "SparseCtrl"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from argparse import Action, ArgumentError, ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,12 @@ from animatediff_webui.hosts.diffusers.guides.settings import (
     CONTROL_IMAGE,
     CONTROL_VIDEO,
     GROUP,
+    IMAGE_ENCODER,
+    IP_IMAGE,
     KEYFRAME,
     PREPROCESSOR,
     ControlNet,
+    IpAdapter,
     Network,
     SparseCtrl,
     parse_network,
@@ -89,6 +92,11 @@ GUIDE_OPTIONS: Mapping[tuple[str, ...], Mapping[str, object]] = {
         SparseCtrl, "A SparseCtrl for SD1.5, RGB or scribble, which goes by pictures of some frames."
     ),
     ("--keyframe",): _tell(SparseCtrl, KEYFRAME, "FRAME=FILE"),
+    ("--ip-adapter",): _begin(
+        IpAdapter, "An IP-Adapter for SD1.5 or SDXL, which says what pictures show; any number of times."
+    ),
+    ("--ip-image",): _tell(IpAdapter, IP_IMAGE, "FILE[@FRAME]"),
+    ("--image-encoder",): _tell(IpAdapter, IMAGE_ENCODER, "DIR"),
 }
 """What argparse is told of them."""
 GUIDE_GROUP = GROUP
@@ -98,9 +106,11 @@ def read_guides(options: Namespace) -> GuideKeywords:
     """What was said of networks, as Python callers say it. Raises ParameterError."""
     controlnets: Sequence[Said] = options.controlnet
     sparsectrls: Sequence[Said] = options.sparsectrl
+    ip_adapters: Sequence[Said] = options.ip_adapter
     return {
         "controlnet": [_controlnet(said) for said in controlnets],
         "sparsectrl": [_sparsectrl(said) for said in sparsectrls],
+        "ip_adapter": [_ip_adapter(said) for said in ip_adapters],
     }
 
 
@@ -118,12 +128,7 @@ def _controlnet(said: Said) -> ControlNet:
 
 
 def _sparsectrl(said: Said) -> SparseCtrl:
-    keyframes: dict[int, str] = {}
-    for text in said.details.get(KEYFRAME.name, []):
-        frame, picture = _parse_keyframe(text)
-        if frame in keyframes:
-            raise ParameterError(f"Keyframe {frame} is given twice: give each frame one picture.")
-        keyframes[frame] = picture
+    keyframes = _by_frame(_parse_keyframe(text) for text in said.details.get(KEYFRAME.name, []))
     parsed: dict[str, Any] = dict(parse_network(said.text, SparseCtrl.keyword))  # Any: each is checked
     return SparseCtrl(**parsed, keyframes=keyframes)
 
@@ -134,3 +139,25 @@ def _parse_keyframe(text: str) -> tuple[int, str]:
     if not equals or not picture or not (frame.isascii() and frame.isdigit()):
         raise ParameterError(f"keyframe is {shown(text)}, but must be FRAME=FILE, such as 0=first.png.")
     return int(frame), picture
+
+
+def _ip_adapter(said: Said) -> IpAdapter:
+    images = _by_frame(_parse_ip_image(text) for text in said.details.get(IP_IMAGE.name, []))
+    parsed: dict[str, Any] = dict(parse_network(said.text, IpAdapter.keyword))  # Any: each is checked
+    return IpAdapter(**parsed, images=images, image_encoder=said.last(IMAGE_ENCODER))
+
+
+def _parse_ip_image(text: str) -> tuple[int, str]:
+    """`FILE`, or `FILE@FRAME`."""
+    picture, at, frame = text.rpartition("@")
+    return (int(frame), picture) if at and picture and frame.isascii() and frame.isdigit() else (0, text)
+
+
+def _by_frame(pictures: Iterable[tuple[int, str]]) -> dict[int, str]:
+    """Pictures by frames. ParameterError where two are of one."""
+    found: dict[int, str] = {}
+    for frame, picture in pictures:
+        if frame in found:
+            raise ParameterError(f"Keyframe {frame} is given twice: give each frame one picture.")
+        found[frame] = picture
+    return found

@@ -14,7 +14,9 @@ from animatediff_webui.media.temporary import writable_folder, written_picture
 if TYPE_CHECKING:
     from PIL import Image
 
-SUITES = ("prompts", "windows", "loops", "freeinit", "travel", "video", "control", "control-windows")
+SUITES = (
+    "prompts", "windows", "loops", "freeinit", "travel", "video", "control", "control-windows", "sparsectrl",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

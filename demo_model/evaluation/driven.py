@@ -13,13 +13,23 @@ import torch
 from PIL import Image
 
 from animatediff_webui.hosts.diffusers.animator import Animator
-from demo_model.world import OBJECT_COLORS, SIZE, cover, draw_objects, draw_outlines
+from animatediff_webui.hosts.diffusers.guides.settings import SparseCtrl
+from demo_model.world import (
+    MOTION_PHRASES,
+    OBJECT_COLORS,
+    SIZE,
+    cover,
+    draw_objects,
+    draw_outlines,
+    draw_path,
+)
 
 from .findings import Findings, Suite
 from .judge import judge_clip, judge_frame
 from .outlines import intersection_over_union, path_correlation
+from .prompts import build_questions
 from .steps import is_border, step_sizes
-from .tracks import EVEN, TrackQuestion, build_track_questions
+from .tracks import EVEN, Track, TrackQuestion, build_track_questions
 
 STRENGTH = 0.6
 ALIKE = 0.95
@@ -93,6 +103,42 @@ def measure_controlled_windows(animator: Animator, count: int) -> Findings:
     return found
 
 
+def measure_sparsectrl(animator: Animator, count: int) -> Findings:
+    """The first frame's picture, with prompts that say all it shows, and with such as say motion alone."""
+    found = Findings()
+    for name, is_all_said in (("all is said", True), ("motion alone is said", False)):
+        overlaps: list[float] = []
+        colors: list[bool] = []
+        directions: list[bool] = []
+        for question in build_questions(count):
+            scene = question.scene
+            path = draw_path(scene.motion, np.random.default_rng(question.seed))
+            prompt = question.prompt if is_all_said else MOTION_PHRASES[scene.motion][0]
+            place = Track(torch.tensor([path.start]).float(), torch.tensor([path.radius]).float())
+            start = TrackQuestion(prompt, scene, scene.motion, place, question.seed)
+            frames = _continue(animator, start)
+            seen = judge_clip(frames[1:])
+            overlaps.append(_follow(frames[1:2], start))
+            colors.append((seen.object_color, seen.background_color) == (scene.color, scene.shown_background))
+            directions.append(seen.direction == scene.motion)
+            found.rows.append((f"{start.prompt} ({overlaps[-1]:.2f})", frames))
+        found.lines += [
+            (f"{name}: first frame's overlap", f"{np.mean(overlaps):.2f}"),
+            (f"{name}: colours kept", f"{np.mean(colors):.0%} of {count} clips"),
+            (f"{name}: direction right", f"{np.mean(directions):.0%} of {count} clips"),
+        ]
+    return found
+
+
+def _continue(animator: Animator, start: TrackQuestion) -> list[Image.Image]:
+    """The picture that the question's one frame is, and the clip that goes on from it."""
+    drawn = draw_objects(start.scene, start.track.centers, start.track.radii)
+    (picture,) = to_images(drawn)
+    given = SparseCtrl("rgb", keyframes={0: picture})
+    clip = animator.generate(start.prompt, seed=start.seed, sparsectrl=given)
+    return [picture, *clip.frames()]
+
+
 def _draw_lines(question: TrackQuestion) -> torch.Tensor:
     return draw_outlines(question.scene.shape, question.track.centers, question.track.radii)
 
@@ -156,4 +202,5 @@ SUITES: dict[str, Suite] = {
     "video": measure_video,
     "control": measure_control,
     "control-windows": measure_controlled_windows,
+    "sparsectrl": measure_sparsectrl,
 }

@@ -53,8 +53,9 @@ STEADY_STAGES = [Stage(900, 8, 4, 0.3, 750), Stage(1500, 4, 8, 0.3, 750)]
 # lead elsewhere.
 FILL_STAGE = Stage(200, 16, 1, 0.7, 500)
 CONTROL_STAGES = [Stage(800, 8, 1, 0.85, 500), Stage(300, 4, 4, 0.85, 600)]
-# Pictures: two far frames first, as nearly pure noise makes the picture all there is to go by.
-SPARSE_STAGES = [Stage(600, 8, 2, 0.95, 700), Stage(400, 4, 4, 0.8, 600)]
+# Pictures: first stills, given themselves; then two far frames, as nearly pure noise makes the picture all
+# there is to go by.
+SPARSE_STAGES = [Stage(500, 16, 1, 0.85, 500), Stage(720, 6, 2, 0.95, 700), Stage(380, 4, 4, 0.8, 600)]
 
 
 def main() -> None:
@@ -80,7 +81,7 @@ def train(runs: Path) -> None:
         train_control(runs, _load(motion), CONTROL_STAGES, fill=FILL_STAGE, rate=0.012, seed=51)
 
     def sparsectrl() -> None:
-        train_sparsectrl(runs, _load(motion), SPARSE_STAGES, rate=0.012, seed=61)
+        train_sparsectrl(runs, _load(motion), SPARSE_STAGES, rate=0.015, seed=61)
 
     _once(runs, "text encoder", lambda: train_text_encoder(runs))
     _once(runs, "image, fast", lambda: train_image(runs, 1000, rate=0.02, seed=2))

@@ -51,11 +51,12 @@ def at_positions(module: nn.Module, positions: np.ndarray) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Clips:
-    """Latents `b f c h w`, captions, and where the object is: (b, f, 2), from -1 to 1."""
+    """Latents `b f c h w`, captions, where the object is: (b, f, 2), from -1 to 1, and what they show."""
 
     latents: torch.Tensor
     captions: list[str]
     centers: torch.Tensor
+    scenes: list[world.Scene]
 
 
 def draw_clips(
@@ -74,6 +75,7 @@ def draw_clips(
         torch.stack([code.encode(world.draw_frames(s, p, when)) for s, p in zip(drawn, paths, strict=True)]),
         ["" if rng.random() < 0.1 else world.write_caption(scene, rng) for scene in drawn],
         torch.tensor(np.stack([path.centers(when) for path in paths])).float() / world.SIZE * 2 - 1,
+        drawn,
     )
 
 

@@ -1,7 +1,8 @@
 """Stage 7: a SparseCtrl, "rgb": pictures for some of a clip's frames say what is there, and where.
 
-Everything else stays frozen. Of each clip the first frame's picture is given, or another's, or two frames';
-captions say the motion, and often nothing else, so that the picture decides colours, shape and place.
+Everything else stays frozen. First stills whose own picture is given; then clips of which the first frame's
+is given, or another's, or two frames'. Captions say the motion, and mostly nothing else, so that the picture
+decides colours, shape and place.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from diffusers import SparseControlNetModel, UNet2DConditionModel
 from einops import rearrange, repeat
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from demo_model import world
 from motion_module.injection import injected
@@ -25,15 +28,17 @@ from .image import draw_timesteps, save_average
 from .motion import Clips, Frozen, Stage, at_positions, draw_clips, pick_frames
 from .optimizer import Trainer
 from .run import Journal, seeded
-from .text import WIDTH
+from .text import NUM_CLASSES, WIDTH, describe
 
-ENDS = ("conv_in", "time_emb", "controlnet_cond_embedding")
+ENDS = ("sparsectrl.conv_in", "sparsectrl.time_emb", "sparsectrl.controlnet_cond_embedding", "probe")
+PROBED = 0.05
 
 
 def build_sparsectrl(unet: UNet2DConditionModel | None = None) -> SparseControlNetModel:
     """The UNet's way down with attention between frames instead of to the text; begins with its weights.
 
-    At first, frames know nothing of each other, as in a new motion module.
+    At first, frames know nothing of each other, as in a new motion module, and pictures are looked at as the
+    UNet looks at what it is to denoise.
     """
     network = SparseControlNetModel(
         conditioning_channels=4,
@@ -50,6 +55,8 @@ def build_sparsectrl(unet: UNet2DConditionModel | None = None) -> SparseControlN
         own = network.state_dict()
         copied = {name: weight for name, weight in unet.state_dict().items() if name in own}
         network.load_state_dict(copied, strict=False)
+        entrance = cast("nn.Conv2d", network.controlnet_cond_embedding)
+        entrance.weight.data[:, :4] = unet.conv_in.weight
     return network
 
 
@@ -60,9 +67,20 @@ class Given:
     latents: torch.Tensor
     mask: torch.Tensor
 
+    def spread(self, frames: np.ndarray) -> Given:
+        """The same pictures in the whole clip, these being its `frames`."""
+        return Given(_spread(self.latents, frames), _spread(self.mask, frames))
+
+
+def _spread(some: torch.Tensor, frames: np.ndarray) -> torch.Tensor:
+    batch, channels, _, height, width = some.shape
+    whole = some.new_zeros(batch, channels, world.NUM_FRAMES, height, width)
+    whole[:, :, torch.from_numpy(frames)] = some
+    return whole
+
 
 def give_pictures(rng: np.random.Generator, clips: torch.Tensor) -> Given:
-    """Of latents `b f c h w` mostly the first frame, else another one, or two."""
+    """Of latents `b f c h w` mostly the first frame, else another one, or two; a still is given itself."""
     batch, num_frames = clips.shape[:2]
     mask = torch.zeros(batch, 1, num_frames, *clips.shape[3:])
     for row in range(batch):
@@ -74,6 +92,25 @@ def give_pictures(rng: np.random.Generator, clips: torch.Tensor) -> Given:
     return Given(rearrange(clips, "b f c h w -> b c f h w") * mask, mask)
 
 
+def look_at_pictures(
+    network: SparseControlNetModel, timesteps: torch.Tensor, context: torch.Tensor, given: Given
+) -> list[torch.Tensor]:
+    """What the network adds to the UNet's way down, and last to its middle: each `b f c h w`.
+
+    `context` is (b, n, c). What is denoised is nothing to the network.
+    """
+    batch, _, frames, height, width = given.mask.shape
+    down, middle = network(
+        torch.zeros(batch, 4, frames, height, width),
+        timesteps,
+        repeat(context, "b n c -> (b f) n c", f=frames),
+        given.latents,
+        conditioning_mask=given.mask,
+        return_dict=False,
+    )
+    return [rearrange(each, "(b f) c h w -> b f c h w", f=frames) for each in (*down, middle)]
+
+
 def predict_from_pictures(
     frozen: Frozen,
     network: SparseControlNetModel,
@@ -81,26 +118,27 @@ def predict_from_pictures(
     timesteps: torch.Tensor,
     captions: list[str],
     given: Given,
+    frames: np.ndarray,
 ) -> torch.Tensor:
-    """The UNet's prediction b f c h w for noisy clips b f c h w with the given pictures."""
-    frames = noisy.shape[1]
-    context = repeat(frozen.encoder.encode(captions), "b n c -> (b f) n c", f=frames)
-    down, middle = network(
-        rearrange(noisy, "b f c h w -> b c f h w"),
-        timesteps,
-        context,
-        given.latents,
-        conditioning_mask=given.mask,
-        return_dict=False,
-    )
+    """The UNet's prediction b f c h w for the noisy `frames` b f c h w of clips with the given pictures.
+
+    The network sees the whole clip, as later: attention that was learned over a few frames is lost in many.
+    """
+    context, count = frozen.encoder.encode(captions), noisy.shape[1]
+    if count == 1:
+        added = look_at_pictures(network, timesteps, context, given)
+    else:
+        whole = look_at_pictures(network, timesteps, context, given.spread(frames))
+        added = [each[:, torch.from_numpy(frames)] for each in whole]
+    *down, middle = [rearrange(each, "b f c h w -> (b f) c h w") for each in added]
     predicted = frozen.unet(
         rearrange(noisy, "b f c h w -> (b f) c h w"),
-        repeat(timesteps, "b -> (b f)", f=frames),
-        context,
+        repeat(timesteps, "b -> (b f)", f=count),
+        repeat(context, "b n c -> (b f) n c", f=count),
         down_block_additional_residuals=down,
         mid_block_additional_residual=middle,
     ).sample
-    return rearrange(predicted, "(b f) c h w -> b f c h w", f=frames)
+    return rearrange(predicted, "(b f) c h w -> b f c h w", f=count)
 
 
 def sparse_loss(
@@ -112,15 +150,16 @@ def sparse_loss(
     frames: np.ndarray,
     timesteps: torch.Tensor,
 ) -> torch.Tensor:
-    """The v loss at `timesteps` (b,) of AnimateDiff's linear schedule."""
+    """The v loss at `timesteps` (b,) of AnimateDiff's linear schedule; stills, without the motion module."""
 
     def predict(noisy: torch.Tensor) -> torch.Tensor:
-        return predict_from_pictures(frozen, network, noisy, timesteps, clips.captions, given)
+        return predict_from_pictures(frozen, network, noisy, timesteps, clips.captions, given, frames)
 
     alpha_cumprod = alphas_cumprod("linear")[timesteps]
+    if len(frames) == 1:
+        return v_loss(clips.latents, alpha_cumprod, predict)
     with (
         at_positions(module, frames),
-        at_positions(network, frames),
         module.frames(len(frames)),
         injected(frozen.unet, module),
     ):
@@ -128,14 +167,43 @@ def sparse_loss(
 
 
 def tell_less(clips: Clips, rng: np.random.Generator) -> Clips:
-    """The same clips, but a third of the captions are without colours and shape."""
-    told = [_motion_alone(caption) if rng.random() < 1 / 3 else caption for caption in clips.captions]
+    """The same clips, but two thirds of the captions are without colours and shape."""
+    told = [_motion_alone(caption) if rng.random() < 2 / 3 else caption for caption in clips.captions]
     return replace(clips, captions=told)
 
 
 def _motion_alone(caption: str) -> str:
     phrases = [phrase for phrases in world.MOTION_PHRASES.values() for phrase in phrases if phrase in caption]
     return max(phrases, key=len, default="")
+
+
+class PictureProbe(nn.Module):
+    """Linear probes for colour, shape and background from the last features of every frame.
+
+    The prediction's error alone takes long to say that frames without a picture look like the one with it.
+    """
+
+    def __init__(self, network: SparseControlNetModel) -> None:
+        super().__init__()
+        self.features: list[torch.Tensor] = []
+        last = [network.controlnet_down_blocks[-4], network.controlnet_mid_block]
+        self.heads = nn.ModuleList(nn.Linear(96, sum(NUM_CLASSES)) for _ in last)
+        self.hooks = [module.register_forward_pre_hook(self._keep) for module in last]
+
+    def _keep(self, _module: nn.Module, arguments: tuple[torch.Tensor]) -> None:
+        self.features.append(arguments[0].float().mean((2, 3)))
+
+    def loss(self, scenes: Sequence[world.Scene]) -> torch.Tensor:
+        """The mean cross-entropy of the last forward pass, over all frames."""
+        shown = [describe(replace(scene, background=scene.shown_background)) for scene in scenes]
+        num_frames = len(self.features[0]) // len(scenes)
+        labels = repeat(torch.tensor(shown), "b n -> (b f) n", f=num_frames)
+        errors: list[torch.Tensor] = []
+        for head, features in zip(self.heads, self.features, strict=True):
+            logits = head(features).split(NUM_CLASSES, -1)
+            errors += [cross_entropy(logits[index], labels[:, index]) for index in range(3)]
+        self.features.clear()
+        return torch.stack(errors).mean()
 
 
 def train_sparsectrl(
@@ -147,23 +215,30 @@ def train_sparsectrl(
     seed: int,
     resume: bool = False,
 ) -> None:
-    """Train the SparseCtrl in stages into folder/sparsectrl/rgb; `rate` is Muon's at the start."""
+    """Train the SparseCtrl in stages into folder/sparsectrl/rgb; `rate` is Muon's at the start.
+
+    A stage of one frame is about stills, without the motion module.
+    """
     rng, journal = seeded(seed), Journal("sparsectrl")
     frozen = Frozen.load(folder)
     module.requires_grad_(False)
     save = folder / "sparsectrl" / "rgb"
     network = SparseControlNetModel.from_pretrained(save) if resume else build_sparsectrl(frozen.unet)
+    probe = PictureProbe(network)
+    both = nn.ModuleDict({"sparsectrl": network, "probe": probe})
     num_steps = sum(stage.steps for stage in stages)
-    trainer = Trainer(network, num_steps, muon=rate, adam=rate / 8, first=ENDS)
+    trainer = Trainer(both, num_steps, muon=rate, adam=rate / 8, first=ENDS)
     for stage in stages:
         for _ in range(stage.steps):
             frames = pick_frames(rng, stage.num_frames)
-            frames[0] = 0
+            if len(frames) > 1:
+                frames[0] = 0
             clips = draw_clips(rng, frozen.code, stage.batch, frames, stage.motions)
             timesteps = draw_timesteps(stage.batch, high=stage.high, first_high=stage.first_high)
             given = give_pictures(rng, clips.latents)
             loss = sparse_loss(frozen, module, network, tell_less(clips, rng), given, frames, timesteps)
-            trainer.step(loss)
-            journal.note(loss=loss)
-            if trainer.done % 200 == 0 or trainer.done == num_steps:
-                save_average(trainer.averaged(), build_sparsectrl(), save)
+            probed = probe.loss(clips.scenes)
+            trainer.step(loss + PROBED * probed)
+            journal.note(loss=loss, probe=probed)
+            if trainer.done % 100 == 0 or trainer.done == num_steps:
+                save_average(trainer.averaged("sparsectrl."), build_sparsectrl(), save)

@@ -102,6 +102,19 @@ def test_a_motion_lora_changes_the_motion(found):
     assert sum(each.displacement for each in drifting) > 2 * sum(each.displacement for each in plain)
 
 
+def test_an_outline_is_filled_in_the_prompts_colour_where_it_is(model):
+    from demo_model.evaluation.driven import measure_control
+
+    found = dict(measure_control(model, 1).lines)
+    assert float(found["overlap with the outline"]) > 0.75
+    assert found["object colour right"] == "100% of 1 clips"
+
+
+def test_the_whole_model_is_small():
+    sizes = [path.stat().st_size for path in embedded.FOLDER.rglob("*") if path.is_file()]
+    assert sum(sizes) <= 32 * 10**6
+
+
 def test_a_seed_repeats_bit_for_bit(model):
     first, second = (model.generate("a red circle", seed=5, steps=4) for _ in range(2))
     assert [frame.tobytes() for frame in first.frames()] == [frame.tobytes() for frame in second.frames()]

@@ -8,11 +8,12 @@ import pytest
 
 from animatediff_webui.media import read_infotext, write_animation
 from standalone.command_line import main
-from tests.hosts.diffusers.guides.networks import fresh_controlnet, fresh_sparsectrl
+from tests.hosts.diffusers.guides.networks import fresh_controlnet, fresh_sparsectrl, write_ip_adapter
 from tests.media.clips import clip, frame
 
 OPTIONS_OF_GUIDES = (
     "controlnet", "control_video", "control_image", "preprocessor", "sparsectrl", "keyframe",
+    "ip_adapter", "ip_image", "image_encoder",
 )  # fmt: skip
 QUICK = ["--steps", "1", "--format", "GIF", "--quiet", "--video-length", "3", "--batch-size", "3"]
 
@@ -22,9 +23,17 @@ def places(animator, checkpoint, module_file, tmp_path_factory) -> dict[str, str
     folder = tmp_path_factory.mktemp("guides")
     fresh_controlnet(animator.pipeline.unet).save_pretrained(folder / "net")
     fresh_sparsectrl(animator.pipeline.unet).save_pretrained(folder / "rgb")
+    write_ip_adapter(animator.pipeline.unet, folder / "ip")
     frame(0, (64, 64)).save(folder / "picture.png")
     video = write_animation(clip(3, (64, 64)), folder / "clip", ["GIF"], fps=5)[0].path
-    named = {"NET": folder / "net", "RGB": folder / "rgb", "PICTURE": folder / "picture.png", "VIDEO": video}
+    named = {
+        "NET": folder / "net",
+        "RGB": folder / "rgb",
+        "IP": folder / "ip" / "ip-adapter.safetensors",
+        "ENCODER": folder / "ip" / "image_encoder",
+        "PICTURE": folder / "picture.png",
+        "VIDEO": video,
+    }
     return {
         **{name: str(path) for name, path in named.items()},
         "CHECKPOINT": str(checkpoint),
@@ -60,7 +69,18 @@ def test_each_network_has_what_stands_behind_it(places, tmp_path):
 
 def test_keyframes_belong_to_the_sparsectrl_before_them(places, tmp_path):
     words = ["--sparsectrl", "RGB:0.7", "--keyframe", "0=PICTURE", "--keyframe", "2=PICTURE"]
-    assert run(words, places, tmp_path) == 0
+    more = [
+        "--ip-adapter",
+        "IP:0.6",
+        "--ip-image",
+        "PICTURE",
+        "--ip-image",
+        "PICTURE@2",
+        "--image-encoder",
+        "ENCODER",
+    ]
+    assert run([*words, *more], places, tmp_path) == 0
+    assert 'IP-Adapter 0: "Model: ip-adapter, Weight: 0.6' in infotext_in(tmp_path)
     assert "Model: rgb, Weight: 0.7" in infotext_in(tmp_path)
     assert "Keyframes: 0 2" in infotext_in(tmp_path)
 

@@ -25,7 +25,7 @@ from motion_module.__main__ import main as run_module
 from standalone.command_line import main
 from standalone.options import build_parser
 from tests.core.arguments import VALUES
-from tests.hosts.diffusers.guides.networks import fresh_controlnet
+from tests.hosts.diffusers.guides.networks import fresh_controlnet, fresh_sparsectrl
 from tests.infotexts import find_animation
 from tests.media.clips import clip, frame
 from tests.media.networks import write_network
@@ -182,6 +182,7 @@ EVALUATIONS = (
     ["--suite", "loops", "--seeds", "1"], ["--suite", "freeinit", "--seeds", "1"],
     ["--suite", "travel", "--seeds", "1"], ["--suite", "video", "--seeds", "1"],
     ["--suite", "control", "--seeds", "1"], ["--suite", "control-windows", "--seeds", "1"],
+    ["--suite", "sparsectrl", "--seeds", "1"],
 )  # fmt: skip
 
 
@@ -201,6 +202,9 @@ class QuickAnimator:
     def generate(self, prompt, **settings):
         if "controlnet" in settings:
             settings["controlnet"] = self.folder / settings["controlnet"]
+        if "sparsectrl" in settings:
+            network = replace(settings["sparsectrl"], model=self.folder / "rgb")
+            settings.update(sparsectrl=network, video_length=2)
         return self.animator.generate(prompt, **{**settings, "steps": 2})
 
 
@@ -209,7 +213,9 @@ class QuickAnimator:
 def test_evaluations_print_figures_and_save_sheets(words, animator, tmp_path, monkeypatch, capsys):
     from demo_model import loading
 
-    fresh_controlnet(animator.pipeline.unet).save_pretrained(tmp_path / "outline")
+    unet = animator.pipeline.unet
+    fresh_controlnet(unet).save_pretrained(tmp_path / "outline")
+    fresh_sparsectrl(unet).save_pretrained(tmp_path / "rgb")
     monkeypatch.setattr(loading, "load_animator", lambda **_: QuickAnimator(animator, tmp_path))
     assert main(["evaluate", *words, "--output", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 5

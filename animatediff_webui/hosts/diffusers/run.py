@@ -142,4 +142,5 @@ def _request(
         ensemble=run.ensemble,
         guidance=run.guidance,
         guides=guides,
+        image_prompts=run.guides.image_prompts,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from animatediff_webui.motion_control import Ensemble, StepValues
     from motion_module.lora.weights import MotionLora
 
+    from .guides.ip_adapter import ImagePrompts
     from .guides.residuals import Guide
     from .pipelines import Pipeline, Scheduler
     from .prompts import Conditioning
@@ -49,7 +50,7 @@ class SamplingRequest:
     `ensemble` are the motion modules, None where the frames shall be unrelated pictures; `loras` are the
     first one's, the pipeline has its own. `guidance` is the CFG scale over steps, where it changes. `start`
     is what noise is laid over, None where the clip starts from noise alone. `guides` are the networks beside
-    the UNet.
+    the UNet, `image_prompts` what pictures say to it.
     """
 
     plan: Plan
@@ -65,6 +66,7 @@ class SamplingRequest:
     ensemble: Ensemble | None = None
     guidance: StepValues | None = None
     guides: Sequence[Guide] = ()
+    image_prompts: ImagePrompts | None = None
 
     def guidance_at(self, share: float) -> float:
         """How many times the CFG scale guides where this share of sampling is done."""
@@ -97,12 +99,15 @@ def sample(
     conditionings = request.positive, request.negative
     unet = WindowedUNet(
         pipeline.unet, request.ensemble, request.plan, conditionings, guides=request.guides,
+        image_prompts=request.image_prompts,
         guidance=request.guidance_at, denoiser=denoiser, before_window=before_window, device=device,
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
     with ExitStack() as stack:
         if request.ensemble is not None:
             stack.enter_context(request.ensemble.injected(pipeline.unet, request.loras))
+        if request.image_prompts is not None:
+            stack.enter_context(request.image_prompts.loaded(pipeline.unet))
         try:
             return Sampled(sampler.sample())
         except SamplingStoppedError:

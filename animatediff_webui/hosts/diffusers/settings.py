@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from .guides.settings import ControlNet, SparseCtrl
+    from .guides.settings import ControlNet, IpAdapter, SparseCtrl
 
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
@@ -97,6 +97,7 @@ class GuideKeywords(TypedDict, total=False):
 
     controlnet: ControlNet | Path | str | Sequence[ControlNet | Path | str] | None
     sparsectrl: SparseCtrl | Sequence[SparseCtrl] | None
+    ip_adapter: IpAdapter | Sequence[IpAdapter] | None
 
 
 class ClipKeywords(ImageKeywords, AnimationKeywords, GuideKeywords, total=False):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from animatediff_webui.motion_control import Ensemble
 
     from .denoising import Denoiser
+    from .guides.ip_adapter import ImagePrompts
     from .prompts import Conditioning
 
 BeforeWindow: TypeAlias = Callable[[int, int, int, "torch.Tensor | None"], None]
@@ -50,6 +51,7 @@ class WindowedUNet:
         conditionings: Sequence[Conditioning],
         *,
         guides: Sequence[Guide] = (),
+        image_prompts: ImagePrompts | None = None,
         guidance: Callable[[float], float],
         denoiser: Denoiser,
         before_window: BeforeWindow,
@@ -57,12 +59,13 @@ class WindowedUNet:
     ) -> None:
         """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs.
 
-        `ensemble` are the motion modules, `guides` the networks beside the UNet, `guidance` how many times
-        the pipeline's scale guides where a share of sampling is done.
+        `ensemble` are the motion modules, `guides` the networks beside the UNet, `image_prompts` what
+        pictures say to it, `guidance` how many times the pipeline's scale guides where a share of sampling is
+        done.
         """
         self._unet, self._ensemble, self._plan = unet, ensemble, plan
         self._positive, self._negative = conditionings
-        self._guides = guides
+        self._guides, self._image_prompts = guides, image_prompts
         self._denoiser, self._before_window, self._device = denoiser, before_window, device
         self._guidance = guidance
         self._weights_dtype = next(unet.parameters()).dtype
@@ -126,6 +129,7 @@ class WindowedUNet:
             added = cast("Mapping[str, object]", moved["added_cond_kwargs"])
             moved["added_cond_kwargs"] = {**added, "text_embeds": self._moved(torch.cat(pooled))}
         moved |= self._residuals(moved, window, timestep)
+        moved |= self._images(moved, window, len(groups))
         with ExitStack() as stack:
             if self._ensemble is not None:
                 stack.enter_context(self._ensemble.frames(window, self.share))
@@ -145,6 +149,15 @@ class WindowedUNet:
             frames=window.frames,
         )
         return sum_residuals(self._guides, call, self.step, self.num_steps)
+
+    def _images(self, rows: Mapping[str, object], window: Window, num_groups: int) -> Mapping[str, object]:
+        """What pictures say to a window's call."""
+        if self._image_prompts is None or not self._image_prompts.prompts:
+            return {}
+        self._image_prompts.tell(self._unet, self.step, self.num_steps)
+        told = [self._moved(each.rows(window.frames, num_groups)) for each in self._image_prompts.prompts]
+        added = cast("Mapping[str, object] | None", rows.get("added_cond_kwargs")) or {}
+        return {"added_cond_kwargs": {**added, "image_embeds": told}}
 
     def _moved(self, value: T) -> T:
         """`value`, and what is in it, where the UNet is, and in its number format."""

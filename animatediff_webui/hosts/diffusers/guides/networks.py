@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
+from animatediff_webui.core.errors import UserError
+
 from .controlnet import ActiveControlNet, ControlNetwork
 from .controlnet_files import CONTROLNETS
 from .files import Source, find_network, load_network
 from .hints import Followed, open_followed
-from .settings import ControlNet, Network, SparseCtrl
+from .ip_adapter import ImagePrompt, ImagePrompts
+from .ip_adapter_files import LoadedIpAdapter, load_ip_adapter
+from .settings import ControlNet, IpAdapter, Network, SparseCtrl
 from .sparsectrl import PictureReader, check_context, check_keyframes
 from .sparsectrl_files import SPARSECTRLS
 
@@ -36,10 +40,16 @@ class Guides:
 
     controlnets: tuple[Followed, ...] = ()
     sparsectrls: tuple[SparseCtrl, ...] = ()
+    ip_adapters: tuple[IpAdapter, ...] = ()
+
+    @property
+    def beside(self) -> tuple[Network, ...]:
+        """Those that run beside the UNet."""
+        return (*(each.control for each in self.controlnets), *self.sparsectrls)
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        return (*(each.control for each in self.controlnets), *self.sparsectrls)
+        return (*self.beside, *self.ip_adapters)
 
     @property
     def infos(self) -> tuple[SourceInfo, ...]:
@@ -53,23 +63,25 @@ class Guides:
 
     def check(self, plan: Plan) -> None:
         """ParameterError where they do not go with the plan."""
-        for sparse in self.sparsectrls:
-            check_keyframes(sparse, plan.num_frames)
+        for each in (*self.sparsectrls, *self.ip_adapters):
+            check_keyframes(each, plan.num_frames)
 
 
 def open_guides(networks: Sequence[Network], parameters: Parameters, source: ClipSource) -> Guides:
     """Everything opened that the networks follow. Raises UserError."""
     controlnets = [each for each in networks if isinstance(each, ControlNet)]
     sparsectrls = tuple(each for each in networks if isinstance(each, SparseCtrl))
-    return Guides(open_followed(controlnets, parameters, source), sparsectrls)
+    ip_adapters = tuple(each for each in networks if isinstance(each, IpAdapter))
+    return Guides(open_followed(controlnets, parameters, source), sparsectrls, ip_adapters)
 
 
 @dataclass(frozen=True)
 class LoadedGuides:
-    """What steers a clip, with its networks, in the order of `asked`."""
+    """What steers a clip, with the networks beside the UNet, in the order of `asked`."""
 
     asked: Guides
     networks: tuple[nn.Module, ...]
+    image_prompts: ImagePrompts
 
     def read(self, hints: HintReader, keyframes: PictureReader) -> tuple[Guide, ...]:
         """The networks with what they are shown. Raises UserError where that cannot be read."""
@@ -96,6 +108,7 @@ class NetworkShelf:
     def __init__(self, options: ModelOptions, brought: Path | None) -> None:
         self._options, self._brought = options, brought
         self._loaded: dict[Path, nn.Module] = {}
+        self._adapters: dict[tuple[Path, Path | str | None], LoadedIpAdapter] = {}
 
     def check(self, networks: Iterable[Network]) -> None:
         """Raise UserError where there is no such file or folder."""
@@ -105,14 +118,30 @@ class NetworkShelf:
     def load(self, guides: Guides, pipeline: Pipeline, plan: Plan) -> LoadedGuides:
         """The networks, on the device. Raises UserError and MotionModuleError for what is none, or does not
         fit the pipeline's UNet, or the plan."""
-        wanted = [(each, find_network(each, self._brought)) for each in guides.networks]
+        wanted = [(each, find_network(each, self._brought)) for each in guides.beside]
         paths = {path for _, path in wanted}
         self._loaded = {path: network for path, network in self._loaded.items() if path in paths}
         networks = tuple(self._load(each, path, pipeline) for each, path in wanted)
-        for each, network in zip(guides.networks, networks, strict=True):
+        for each, network in zip(guides.beside, networks, strict=True):
             if isinstance(each, SparseCtrl):
                 check_context(each, network, plan.context_length)
-        return LoadedGuides(guides, networks)
+        return LoadedGuides(guides, networks, self._image_prompts(guides.ip_adapters, pipeline, plan))
+
+    def _image_prompts(self, adapters: Sequence[IpAdapter], pipeline: Pipeline, plan: Plan) -> ImagePrompts:
+        options = self._options
+        if adapters and options.offload == "sequential":
+            raise UserError("An IP-Adapter cannot be moved layer by layer: use offload model, or none.")
+        kept: dict[tuple[Path, Path | str | None], LoadedIpAdapter] = {}
+        prompts: list[ImagePrompt] = []
+        for each in adapters:
+            path = find_network(each, self._brought)
+            key = path, each.image_encoder
+            kept[key] = self._adapters.get(key) or load_ip_adapter(
+                each, path, pipeline.unet, options.torch_device, options.torch_dtype
+            )
+            prompts.append(kept[key].prompt(each, plan))
+        self._adapters = kept
+        return ImagePrompts(tuple(prompts))
 
     def _load(self, network: Network, path: Path, pipeline: Pipeline) -> nn.Module:
         if path not in self._loaded:

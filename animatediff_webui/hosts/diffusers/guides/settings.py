@@ -46,6 +46,14 @@ CONTROL_VIDEO = _row(
 CONTROL_IMAGE = _row(
     "control_image", "Control image", Kind.IMAGE, "What the ControlNet before it follows in every frame."
 )
+IP_IMAGE = _row(
+    "ip_image", "IP image", Kind.IMAGE,
+    "A picture for the IP-Adapter before it; several, each from its frame on, travel as prompts do.",
+)  # fmt: skip
+IMAGE_ENCODER = _row(
+    "image_encoder", "Image encoder", Kind.PATH,
+    "The folder of the image encoder of the IP-Adapter before it. Empty: image_encoder beside it.",
+)  # fmt: skip
 KEYFRAME = _row(
     "keyframe", "Keyframe", Kind.IMAGE,
     "The picture of a frame, for the SparseCtrl before it; any number of times.",
@@ -171,7 +179,9 @@ class SparseCtrl(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "keyframes", _read_keyframes(self.keyframes, f"SparseCtrl {self.name}"))
+        object.__setattr__(
+            self, "keyframes", _read_keyframes(self.keyframes, f"SparseCtrl {self.name}", KEYFRAME)
+        )
 
     @property
     def pictures(self) -> Mapping[int, Image.Image]:
@@ -183,12 +193,37 @@ class SparseCtrl(Network):
         return {**super().facts, "Keyframes": " ".join(map(str, self.keyframes))}
 
 
-def _read_keyframes(given: object, owner: str) -> dict[int, Image.Image]:
+@dataclass(frozen=True)
+class IpAdapter(Network):
+    """An IP-Adapter, with the pictures that it tells of: one in `images`, or some by the frames' numbers,
+    which travel as prompts do. `image_encoder`: a folder, if it is not beside the adapter."""
+
+    images: Mapping[int, Image.Image | Path | str] | Image.Image | Path | str = ""
+    image_encoder: Path | str | None = None
+
+    title: ClassVar[str] = "IP-Adapter"
+    keyword: ClassVar[str] = "ip_adapter"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        images: object = self.images
+        given = cast("object", images) if isinstance(images, Mapping) else {0: images}
+        object.__setattr__(self, "images", _read_keyframes(given, f"IP-Adapter {self.name}", IP_IMAGE))
+        if self.image_encoder is not None and as_path(self.image_encoder) is None:
+            raise ParameterError(f"image_encoder is {shown(self.image_encoder)}, but must be a folder.")
+
+    @property
+    def pictures(self) -> Mapping[int, Image.Image]:
+        """`images`, read, in the order of the frames."""
+        return cast("Mapping[int, Image.Image]", self.images)
+
+
+def _read_keyframes(given: object, owner: str, row: Field) -> dict[int, Image.Image]:
     """Pictures by frames, in their order. Raises ParameterError."""
     if not isinstance(given, Mapping) or not given:
         raise ParameterError(f"{owner} has no keyframes: give it a picture for one frame or more, such as 0.")
     pictures = cast("Mapping[object, object]", given).items()
-    read = {_read_frame_number(frame): _read_picture(KEYFRAME, picture) for frame, picture in pictures}
+    read = {_read_frame_number(frame): _read_picture(row, picture) for frame, picture in pictures}
     return dict(sorted(read.items()))
 
 
@@ -207,7 +242,7 @@ def _read_picture(row: Field, picture: object) -> Image.Image:
     return cast("Image.Image", read)
 
 
-NETWORKS: tuple[type[Network], ...] = (ControlNet, SparseCtrl)
+NETWORKS: tuple[type[Network], ...] = (ControlNet, SparseCtrl, IpAdapter)
 """The kinds there are."""
 N = TypeVar("N", bound=Network)
 

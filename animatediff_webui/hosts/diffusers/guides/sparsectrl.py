@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..pipelines import Config
     from .residuals import Residuals, UNetCall
-    from .settings import SparseCtrl, Strength
+    from .settings import IpAdapter, SparseCtrl, Strength
 
 
 class SparseNetwork(Protocol):
@@ -86,13 +86,13 @@ class PictureReader:
         return ActiveSparseCtrl(network, torch.cat(rows), tuple(sparse.pictures), sparse.strength)
 
 
-def check_keyframes(sparse: SparseCtrl, num_frames: int) -> None:
+def check_keyframes(network: SparseCtrl | IpAdapter, num_frames: int) -> None:
     """ParameterError for a keyframe outside of the clip."""
-    last = max(sparse.pictures)
+    last = max(network.pictures)
     if last >= num_frames:
         raise ParameterError(
-            f"Keyframe {last} of SparseCtrl {sparse.name} is past the last frame ({num_frames - 1}): use 0 "
-            f"to {num_frames - 1}, or raise the number of frames."
+            f"Keyframe {last} of {network.title} {network.name} is past the last frame ({num_frames - 1}): "
+            f"use 0 to {num_frames - 1}, or raise the number of frames."
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from diffusers import ControlNetModel, SparseControlNetModel
 from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tests.hosts.diffusers.single_file import unet_name
 
@@ -85,3 +86,26 @@ def _name(key: str) -> str:
         key,
     )
     return unet_name(key)
+
+
+def write_ip_adapter(unet, folder: Path, seed: int = 0) -> Path:
+    """Write an IP-Adapter for a UNet, with a tiny image encoder beside it, as they are published."""
+    torch.manual_seed(seed)
+    config = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32,
+        patch_size=8, projection_dim=12,
+    )  # fmt: skip
+    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+    width = unet.config.cross_attention_dim
+    tensors = {
+        "image_proj.proj.weight": torch.randn(4 * width, 12), "image_proj.proj.bias": torch.randn(4 * width),
+        "image_proj.norm.weight": torch.ones(width), "image_proj.norm.bias": torch.zeros(width),
+    }  # fmt: skip
+    attentions = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+    for number, name in enumerate(attentions):
+        hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.weight.shape[0]
+        for key in ("to_k_ip", "to_v_ip"):
+            tensors[f"ip_adapter.{2 * number + 1}.{key}.weight"] = torch.randn(hidden, width)
+    path = folder / "ip-adapter.safetensors"
+    save_file(tensors, path)
+    return path

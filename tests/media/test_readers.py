@@ -226,6 +226,7 @@ def test_video_that_ends_early_is_refused_but_for_the_part_that_is_there(tmp_pat
     assert len(list(read_frames(path, end=there - 2))) == there - 2
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
     """Measured in processes of their own, as a peak never falls."""
     code = (

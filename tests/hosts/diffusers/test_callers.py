@@ -141,6 +141,7 @@ def test_a_clip_inside_a_clip_is_refused(animator):
     assert animator.generate("a", **SMALL).latents.isfinite().all()
 
 
+@pytest.mark.slow
 def test_libraries_say_nothing_to_callers(checkpoint, module_file, tmp_path):
     code = (
         "from standalone import Animator\n"

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from animatediff_webui.hosts.diffusers.plan_picture import draw_plan
 from demo_model.evaluation.driven import to_images
 from demo_model.evaluation.sheets import draw_sheet
 from demo_model.world import SIZE, draw_outlines
 from standalone import Animator
-from standalone.plan_picture import draw_plan
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

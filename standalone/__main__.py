@@ -13,7 +13,7 @@ HERE = str(ROOT / "standalone")
 # Run by path, Python looks for modules in this folder first; the packages are one level up.
 sys.path[:] = [str(ROOT), *(entry for entry in sys.path if entry not in (HERE, str(ROOT)))]
 
-from standalone import environment  # noqa: E402 (the path is needed first)
+import environment  # noqa: E402 (the path is needed first)
 
 
 def main() -> int:

@@ -80,9 +80,8 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _plan(options: Namespace, _interruption: Interruption) -> int:
+    from animatediff_webui.hosts.diffusers.plan_picture import write_plan
     from animatediff_webui.media.temporary import writable_folder
-
-    from .plan_picture import write_plan
 
     prompt, settings = read_prompt(options.prompt), _settings(options)
     folder, animator = writable_folder(read_output(options.output, "--output")), _animator(options)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from standalone import environment
+import environment
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_half_an_environment_is_made_again(requirements, tmp_path):
 
 def test_the_bootstrap_needs_nothing_but_the_standard_library():
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from standalone import environment; "
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import environment; "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'torch', 'PIL', 'numpy', 'tqdm'}))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)

@@ -1,5 +1,5 @@
-"""The project's own `.venv`, which standalone, tests and benchmarks run in: made on the first run, brought up to
-date when a requirements file changes.
+"""The project's own `.venv`, in which standalone, tests and benchmarks run: made on the first run, brought
+up to date when a requirements file changes.
 
 Standard library only: this runs before anything is installed.
 """

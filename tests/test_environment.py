@@ -177,6 +177,7 @@ def test_an_interrupted_setup_ends_the_program_it_runs(tmp_path):
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_half_an_environment_is_made_again(requirements, tmp_path):
     """As one that was killed in the middle leaves it: an interpreter without pip."""
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / environment.python_name()

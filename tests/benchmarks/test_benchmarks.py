@@ -30,6 +30,7 @@ def test_bare_products_are_those_that_the_cost_formula_counts():
     assert sum(weight.numel() for weight in weights) == 22 * channels**2
 
 
+@pytest.mark.slow
 def test_steps_agree_with_those_of_diffusers():
     peer, plain = steps.run(TOY)
     assert peer.error <= 1e-4

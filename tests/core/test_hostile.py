@@ -30,6 +30,7 @@ def test_sizes_without_a_bound_are_refused_by_name_before_anything_is_planned(na
         parse_parameters({name: value})
 
 
+@pytest.mark.slow
 def test_the_longest_clip_is_planned_whole():
     parameters = parse_parameters({"video_length": MAX_FRAMES, "stride": 4})
     plan = build_plan(parameters, module=None, prompt="0: a cat\n99%: a dog", negative_prompt="low quality")

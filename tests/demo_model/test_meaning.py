@@ -116,11 +116,13 @@ def test_the_whole_model_is_small():
     assert sum(sizes) <= 32 * 10**6
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_bit_for_bit(model):
     first, second = (model.generate("a red circle", seed=5, steps=2) for _ in range(2))
     assert [frame.tobytes() for frame in first.frames()] == [frame.tobytes() for frame in second.frames()]
 
 
+@pytest.mark.slow
 def test_a_travelling_prompt_turns_the_colour(model):
     clip = model.generate(
         "0: a red circle on a white background\n8: a blue circle on a white background", seed=1, steps=10
@@ -132,6 +134,7 @@ def test_a_travelling_prompt_turns_the_colour(model):
     assert colors[-1] == "blue"
 
 
+@pytest.mark.slow
 def test_an_mp4_decodes_to_the_frames_that_went_in(model, tmp_path):
     clip = model.generate("a red circle moving right on a blue background", seed=1, steps=4, format=["MP4"])
     frames = [np.asarray(frame, dtype=float) for frame in clip.frames()]

@@ -16,6 +16,11 @@ from tests.hostile.conftest import finals, leftovers
 ASKED = ("--video-length", "8", "--batch-size", "8", "--closed-loop", "N", "--format", "GIF,WEBP,TXT")
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 Before = Callable[[], None]
+IN_SHORT = [
+    signal.SIGINT,
+    *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGHUP)),
+]
+"""All of them; the quick tests send the first one alone."""
 
 
 def press(number: int = signal.SIGINT, times: int = 1) -> None:
@@ -78,7 +83,7 @@ def frames_in(folder, suffix: str) -> int:
     return len(list(read_frames(path)))
 
 
-@pytest.mark.parametrize("number", ENDS, ids=lambda number: signal.Signals(number).name)
+@pytest.mark.parametrize("number", IN_SHORT, ids=lambda number: signal.Signals(number).name)
 def test_while_frames_are_made_those_that_are_there_are_kept_and_counted(number, generate, tmp_path):
     ending = child.run(generate("--output", tmp_path, *ASKED, before=before_frame(3, number)))
     assert ending.status == ENDS[number], ending

@@ -62,6 +62,7 @@ def test_convert_overwrites_nothing(v3_file, capsys):
     assert v3_file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_module_runs_as_a_command(v3_file):
     command = [sys.executable, "-m", "motion_module", "inspect", str(v3_file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -132,6 +132,7 @@ def test_interruption_that_a_library_takes_for_damage_is_said_as_what_it_is(mode
     assert "damaged" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
 def test_generate_interrupted_saves_the_clip_so_far_and_says_so(models, tmp_path):
     # Where the tests run in the background, Ctrl-C is ignored.
@@ -160,6 +161,7 @@ def test_help_answers_without_loading_torch():
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.slow
 def test_a_preview_is_there_while_sampling_and_gone_afterwards(models, tmp_path, capsys, monkeypatch):
     shown = []
     unlink = Path.unlink

@@ -115,6 +115,7 @@ def test_more_layers_than_there_are_cannot_be_skipped(animator):
         animator.generate("a", **SMALL, clip_skip=12)
 
 
+@pytest.mark.slow
 def test_threads_that_share_an_animator_get_the_clips_that_each_would_alone(checkpoint, module_file):
     """A new one, so that they also come at once to load it."""
     shared = Animator(checkpoint=checkpoint, motion_module=module_file)

@@ -43,7 +43,7 @@ class Asked:
 
 
 ASKED = (Asked(16, 10), Asked(64, 10))
-TOY_ASKED = (Asked(4, 2, 64),)
+TOY_ASKED = (Asked(4, 2, 64), Asked(20, 1, 64))
 
 
 def run(options: Options) -> Iterator[Result]:

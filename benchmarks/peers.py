@@ -78,7 +78,8 @@ def diffusers_pipeline(animator: Animator, sampler_name: str) -> AnimateDiffPipe
         text_encoder=pipeline.text_encoder,
         tokenizer=pipeline.tokenizer,
         unet=diffusers_unet(pipeline.unet, module),
-        motion_adapter=cast("Any", None),  # it is in the UNet
+        # What it would add is in the UNet; FreeNoise asks it for the longest clip that it knows.
+        motion_adapter=MotionAdapter(block_out_channels=module.spec.widths),
         scheduler=cast(
             "Any", build_scheduler(sampler, options, pipeline.scheduler.config, module.spec.beta_schedule)
         ),

@@ -149,20 +149,15 @@ def predict_controlled(
     frozen: Frozen, network: ControlNetModel, noisy: torch.Tensor, timesteps: torch.Tensor, clips: Controlled
 ) -> torch.Tensor:
     """The UNet's prediction b f c h w for noisy clips b f c h w under their lines."""
-    frames = noisy.shape[1]
-    latents = rearrange(noisy, "b f c h w -> (b f) c h w")
-    times = repeat(timesteps, "b -> (b f)", f=frames)
-    context = repeat(frozen.encoder.encode(clips.captions), "b n c -> (b f) n c", f=frames)
-    lines = rearrange(clips.lines, "b f c h w -> (b f) c h w")
-    down, middle = network(latents, times, context, lines, return_dict=False)
-    predicted = frozen.unet(
-        latents,
-        times,
-        context,
-        down_block_additional_residuals=down,
-        mid_block_additional_residual=middle,
-    ).sample
-    return rearrange(predicted, "(b f) c h w -> b f c h w", f=frames)
+    context, frames = frozen.encoder.encode(clips.captions), noisy.shape[1]
+    down, middle = network(
+        rearrange(noisy, "b f c h w -> (b f) c h w"),
+        repeat(timesteps, "b -> (b f)", f=frames),
+        repeat(context, "b n c -> (b f) n c", f=frames),
+        rearrange(clips.lines, "b f c h w -> (b f) c h w"),
+        return_dict=False,
+    )
+    return frozen.predict(noisy, timesteps, context, (*down, middle))
 
 
 def control_loss(

@@ -115,14 +115,24 @@ class Frozen:
         use_plain_attention(unet.requires_grad_(False))
         return cls(CaptionEncoder.load(folder), unet, fit_latent_code())
 
-    def predict(self, noisy: torch.Tensor, timesteps: torch.Tensor, captions: list[str]) -> torch.Tensor:
-        """The UNet's prediction b f c h w for clips b f c h w."""
+    def predict(
+        self,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        context: torch.Tensor,
+        residuals: Sequence[torch.Tensor] = (),
+    ) -> torch.Tensor:
+        """The UNet's prediction b f c h w for clips b f c h w, with captions b n c.
+
+        `residuals` `(b f) c h w` are what another network adds to its way down, and last to its middle.
+        """
         frames = noisy.shape[1]
-        context = self.encoder.encode(captions)
         predicted = self.unet(
             rearrange(noisy, "b f c h w -> (b f) c h w"),
             repeat(timesteps, "b -> (b f)", f=frames),
             repeat(context, "b n c -> (b f) n c", f=frames),
+            down_block_additional_residuals=tuple(residuals[:-1]) or None,
+            mid_block_additional_residual=residuals[-1] if residuals else None,
         ).sample
         return rearrange(predicted, "(b f) c h w -> b f c h w", f=frames)
 
@@ -161,8 +171,10 @@ def motion_loss(
     """The v loss at `timesteps` (b,) of AnimateDiff's linear schedule."""
     alpha_cumprod = alphas_cumprod("linear")[timesteps]
 
+    context = frozen.encoder.encode(clips.captions)
+
     def predict(noisy: torch.Tensor) -> torch.Tensor:
-        return frozen.predict(noisy, timesteps, clips.captions)
+        return frozen.predict(noisy, timesteps, context)
 
     with at_positions(module, frames), module.frames(len(frames)), injected(frozen.unet, module):
         return v_loss(clips.latents, alpha_cumprod, predict)

@@ -124,21 +124,14 @@ def predict_from_pictures(
 
     The network sees the whole clip, as later: attention that was learned over a few frames is lost in many.
     """
-    context, count = frozen.encoder.encode(captions), noisy.shape[1]
-    if count == 1:
+    context = frozen.encoder.encode(captions)
+    if len(frames) == 1:
         added = look_at_pictures(network, timesteps, context, given)
     else:
         whole = look_at_pictures(network, timesteps, context, given.spread(frames))
         added = [each[:, torch.from_numpy(frames)] for each in whole]
-    *down, middle = [rearrange(each, "b f c h w -> (b f) c h w") for each in added]
-    predicted = frozen.unet(
-        rearrange(noisy, "b f c h w -> (b f) c h w"),
-        repeat(timesteps, "b -> (b f)", f=count),
-        repeat(context, "b n c -> (b f) n c", f=count),
-        down_block_additional_residuals=down,
-        mid_block_additional_residual=middle,
-    ).sample
-    return rearrange(predicted, "(b f) c h w -> b f c h w", f=count)
+    residuals = [rearrange(each, "b f c h w -> (b f) c h w") for each in added]
+    return frozen.predict(noisy, timesteps, context, residuals)
 
 
 def sparse_loss(

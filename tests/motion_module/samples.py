@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from motion_module import MotionModule, build_motion_module
+from motion_module import FrameValues, MotionModule, Picture, build_motion_module
 from tests.fingerprints.published import MOTION_MODULES, Published, Shapes
 from tests.motion_module.ldm_unet import SD15, SDXL, LdmConfig, UNetModel
 
@@ -56,6 +56,12 @@ def unet_inputs(config: LdmConfig = SD15, num_rows: int = 6, seed: int = 2) -> d
     if config.adm_in_channels:
         inputs["y"] = torch.randn(num_rows, config.adm_in_channels, generator=generator)
     return inputs
+
+
+def picture(height: int = 16, width: int = 8, affinity: tuple[float, ...] = (1.0,)) -> Picture:
+    """What a clip shows; each frame is as alike to it as `affinity` says."""
+    latents = torch.randn(1, 4, height, width, generator=torch.Generator().manual_seed(5))
+    return Picture(latents, FrameValues(torch.tensor(affinity)[:, None, None]))
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:

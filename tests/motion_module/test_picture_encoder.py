@@ -10,7 +10,6 @@ from motion_module import (
     FrameValues,
     MotionControl,
     MotionModuleError,
-    Picture,
     build_motion_module,
     injected,
 )
@@ -22,6 +21,7 @@ from tests.motion_module.samples import (
     fingerprint_of,
     ldm_unet,
     module_of,
+    picture,
     relative_error,
     unet_inputs,
     weights_of,
@@ -29,11 +29,6 @@ from tests.motion_module.samples import (
 
 I2V = BY_FILE["AnimateLCM_sd15_i2v"]
 FRAMES = 3
-
-
-def picture(height=16, width=8):
-    latents = torch.randn(1, 4, height, width, generator=torch.Generator().manual_seed(5))
-    return Picture(latents, FrameValues(torch.ones(1, 1, 1)))
 
 
 def encoded(weights, latents, num_frames):

@@ -14,17 +14,13 @@ from tests.motion_module.samples import (
     fingerprint_of,
     ldm_unet,
     module_of,
+    picture,
     relative_error,
     unet_inputs,
 )
 
 FRAMES = 3
 AFFINITY = (1.0, 0.5, 0.25, 0.125)
-
-
-def picture(height=16, width=8, values=AFFINITY):
-    latents = torch.randn(1, 4, height, width, generator=torch.Generator().manual_seed(5))
-    return Picture(latents, FrameValues(torch.tensor(values)[:, None, None]))
 
 
 def first_layer(control, indices=(0, 1, 2), inputs=None):
@@ -41,7 +37,7 @@ def first_layer(control, indices=(0, 1, 2), inputs=None):
 
 
 def test_first_layer_sees_affinity_and_picture_beside_each_frames_noise_and_goes_by_indices():
-    shown, inputs = picture(), unet_inputs()
+    shown, inputs = picture(affinity=AFFINITY), unet_inputs()
     found, weights = first_layer(MotionControl(picture=shown), (3, 1, 0))
     for row, frame in enumerate((3, 1, 0) * 2):
         affinity = torch.full((1, 16, 8), AFFINITY[frame])
@@ -57,11 +53,13 @@ def test_effect_goes_from_the_unets_own_layer_to_pias():
 
 
 def at_effect(value):
-    return MotionControl(effect=FrameValues(torch.full((1, 1, 1), float(value))), picture=picture())
+    return MotionControl(
+        effect=FrameValues(torch.full((1, 1, 1), float(value))), picture=picture(affinity=AFFINITY)
+    )
 
 
 def test_picture_of_another_size_is_stretched_as_hires_fix_needs_it():
-    small = picture(8, 4)
+    small = picture(8, 4, AFFINITY)
     large = Picture(F.interpolate(small.latents, (16, 8), mode="bilinear"), small.affinity)
     found, expected = (first_layer(MotionControl(picture=each))[0] for each in (small, large))
     assert found.equal(expected)
@@ -78,7 +76,7 @@ def test_no_picture_and_a_checkpoint_for_inpainting_are_refused_and_the_unet_is_
     with (
         pytest.raises(MotionModuleError, match="latents of 4 channels, but this checkpoint's have 9"),
         injected(unet, module),
-        module.frames(FRAMES, control=MotionControl(picture=picture())),
+        module.frames(FRAMES, control=MotionControl(picture=picture(affinity=AFFINITY))),
     ):
         unet(**inputs)
     assert_same(before, fingerprint_of(unet))

@@ -65,7 +65,7 @@ class AnsweredClips:
         clips: list[ClipFiles] = []
         known = [text for text in dict.fromkeys(infotexts) if text in self.by_infotext]
         for text in known or self.by_infotext:
-            clips += self.by_infotext.get(text, ())
+            clips += self.by_infotext[text]
         rows: list[dict[str, object]] = []
         for number, clip in enumerate(clips):
             rows += clip.describe(number)

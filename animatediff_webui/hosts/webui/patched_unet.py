@@ -49,9 +49,8 @@ def when_patched(p: Request, act: Callable[[ExitStack, UnetPatcher], None]) -> G
     def around(original: Callable[..., object]) -> Callable[..., object]:
         def process(*args: object, **kwargs: object) -> object:
             result = original(*args, **kwargs)
-            if (
-                kwargs.get("p", args[0] if args else None) is p
-            ):  # it may be a request that somebody else makes
+            sampled = kwargs.get("p", args[0] if args else None)
+            if sampled is p:  # it may be a request that somebody else makes
                 taken.close()
                 act(taken, cast("PatchedCheckpoint", shared.sd_model).forge_objects.unet)
             return result

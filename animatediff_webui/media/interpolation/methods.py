@@ -39,12 +39,14 @@ METHODS: Final[Mapping[InterpolationMethod, Method]] = {
     "RIFE": Method(check_rife, rife_frames),
     "FILM": Method(check_film, film_frames),
 }
+"""The other one that parameters know puts none there."""
 
 
 def check_method(method: InterpolationMethod, models: InterpolationModels) -> None:
     """Raise MediaError where frames cannot be put in between in this way."""
-    if method != "Off":
-        METHODS[method].check(models)
+    row = METHODS.get(method)
+    if row is not None:
+        row.check(models)
 
 
 def interpolate(
@@ -64,9 +66,10 @@ def interpolate(
     """
     if isinstance(factor, bool) or factor < 1:
         raise MediaError(f"The interpolation factor is {factor}, but must be a whole number of 1 or more.")
-    if factor == 1 or method == "Off":
+    row = METHODS.get(method)
+    if factor == 1 or row is None:
         return iter(frames)
-    return _interpolated(frames, factor, METHODS[method], models or InterpolationModels(), looped)
+    return _interpolated(frames, factor, row, models or InterpolationModels(), looped)
 
 
 def _interpolated(

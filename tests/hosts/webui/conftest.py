@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from motion_module import MotionModule, MotionModuleSpec, alphas_cumprod, betas, write_motion_module
@@ -94,6 +95,14 @@ def module_folder(tmp_path_factory):
     (folder / "sub").mkdir()
     write_module(folder / "sub" / "wide.safetensors", MotionModuleSpec(widths=(64, 64, 64, 64)))
     (folder / "broken.ckpt").write_bytes(b"no weights")
+    return folder
+
+
+def write_greys(folder, greys):
+    """A folder of plain pictures, numbered as they come."""
+    folder.mkdir(parents=True)
+    for index, grey in enumerate(greys):
+        Image.new("RGB", (64, 64), (grey, grey, grey)).save(folder / f"{index}.png")
     return folder
 
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
+from tests.hosts.webui.conftest import write_greys
 from tests.hosts.webui.fake_controlnet import ControlNetScript, ControlNetUnit, InputMode
 
 GREYS = range(10, 250, 20)
@@ -15,11 +15,7 @@ GREYS = range(10, 250, 20)
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "control"
-    folder.mkdir()
-    for index, grey in enumerate(GREYS):
-        Image.new("RGB", (64, 64), (grey, grey, grey)).save(folder / f"{index}.png")
-    return folder
+    return write_greys(tmp_path / "control", GREYS)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.hosts.webui.conftest import UNET, embedding
+from tests.hosts.webui.conftest import UNET, embedding, write_greys
 from tests.hosts.webui.fake_integrated import ForgeUnit, InputMode, IntegratedScript, Unit
 from tests.hosts.webui.forks import ForgeCheckpoint, LdmPatchedCheckpoint
 
@@ -43,11 +43,7 @@ def fork(kind, webui):
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "control"
-    folder.mkdir()
-    for index, grey in enumerate(GREYS):
-        Image.new("RGB", (64, 64), (grey, grey, grey)).save(folder / f"{index}.png")
-    return folder
+    return write_greys(tmp_path / "control", GREYS)
 
 
 def run(fork, values, *units, **fields):

@@ -8,9 +8,9 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 import torch
-from PIL import Image
 
 from animatediff_webui.media.readers import read_frames
+from tests.hosts.webui.conftest import write_greys
 
 GREYS = tuple(range(20, 240, 20))
 
@@ -24,17 +24,10 @@ def folder(tmp_path):
 def video(tmp_path, folder):
     """Eleven frames at 25 a second, with sound."""
     path = tmp_path / "source.mkv"
-    inputs = ["-framerate", "25", "-i", folder / "%02d.png", "-f", "lavfi", "-i", "sine=frequency=440:d=0.44"]
+    inputs = ["-framerate", "25", "-i", folder / "%d.png", "-f", "lavfi", "-i", "sine=frequency=440:d=0.44"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *inputs, "-c:v", "ffv1", "-c:a", "flac", path]
     subprocess.run(list(map(str, command)), check=True)
     return path
-
-
-def write_greys(folder, greys):
-    folder.mkdir(parents=True)
-    for index, grey in enumerate(greys):
-        Image.new("RGB", (64, 64), (grey, grey, grey)).save(folder / f"{index:02}.png")
-    return folder
 
 
 def started_from(p):

@@ -12,7 +12,7 @@ from ..pipelines import Config
 from .residuals import Residuals, UNetCall, without_negative
 
 if TYPE_CHECKING:
-    from .settings import Strength
+    from .settings import Network
 
 
 class ControlNetwork(Protocol):
@@ -29,7 +29,7 @@ class ActiveControlNet:
 
     network: ControlNetwork
     hints: Tensor
-    strength: Strength
+    asked: Network
 
     def residuals(self, call: UNetCall, weight: float) -> Residuals:
         """What it adds to a window's call. Networks that pool what they see say nothing of the negative

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from ..pipelines import Config
-    from .settings import Strength
+    from .settings import Network
 
 StateDicts = Mapping[str, Mapping[str, Tensor]]
 """`image_proj` and `ip_adapter`, as diffusers takes them apart."""
@@ -38,7 +38,7 @@ class ImagePrompt:
     weights: StateDicts
     frames: Tensor
     negative: Tensor
-    strength: Strength
+    asked: Network
 
     def rows(self, frames: Sequence[int], num_groups: int) -> Tensor:
         """Of each row of a window's call, `(g f) 1 ...`, the negative prompt's first."""
@@ -72,7 +72,7 @@ class ImagePrompts:
 
     def tell(self, unet: nn.Module, step: int, num_steps: int) -> None:
         """Let each act as strongly as it should in a step."""
-        weights = [prompt.strength.at(step, num_steps) for prompt in self.prompts]
+        weights = [prompt.asked.weight_at(step, num_steps) for prompt in self.prompts]
         for processor in cast("_UNet", unet).attn_processors.values():
             if hasattr(processor, "to_k_ip"):
                 cast("Any", processor).scale = list(weights)  # Any: of a class by PyTorch's version

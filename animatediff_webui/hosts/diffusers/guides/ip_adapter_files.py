@@ -53,7 +53,7 @@ class LoadedIpAdapter:
         )
         is_vector = OF_ONE_VECTOR in self.weights["image_proj"]
         nothing = torch.zeros_like(told[0]) if is_vector else self._encode(torch.zeros_like(rows[:1]))[0]
-        return ImagePrompt(self.weights, blended, nothing, adapter.strength)
+        return ImagePrompt(self.weights, blended, nothing, adapter)
 
     def _encode(self, rows: Tensor) -> Tensor:
         """Of pictures one vector each, or what the layer before the last one says of their parts."""

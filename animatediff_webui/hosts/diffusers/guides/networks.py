@@ -89,7 +89,7 @@ class LoadedGuides:
         guides: list[Guide] = []
         for each in self.asked.controlnets:
             network = cast("ControlNetwork", next(networks))
-            guides.append(ActiveControlNet(network, hints.read(each), each.control.strength))
+            guides.append(ActiveControlNet(network, hints.read(each), each.control))
         for each in self.asked.sparsectrls:
             guides.append(keyframes.read(each, cast("SparseNetwork", next(networks))))
         return tuple(guides)

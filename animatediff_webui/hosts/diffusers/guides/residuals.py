@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from .settings import Strength
+    from .settings import Network
 
 Residuals: TypeAlias = tuple[Sequence[Tensor], Tensor]
 """Of each place on the way down, from the finest on, and of the middle: rows `(g f) c h w`."""
@@ -43,7 +43,7 @@ class Guide(Protocol):
     """A network that acts on a clip."""
 
     @property
-    def strength(self) -> Strength: ...
+    def asked(self) -> Network: ...
     def residuals(self, call: UNetCall, weight: float) -> Residuals | None: ...
 
 
@@ -51,7 +51,7 @@ def sum_residuals(guides: Iterable[Guide], call: UNetCall, step: int, num_steps:
     """What the UNet is to add, by its arguments' names; nothing where no network acts in this step."""
     total: Residuals | None = None
     for guide in guides:
-        weight = guide.strength.at(step, num_steps)
+        weight = guide.asked.weight_at(step, num_steps)
         added = guide.residuals(call, weight) if weight else None
         if added is None:
             continue

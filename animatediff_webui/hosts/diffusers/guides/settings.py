@@ -66,20 +66,6 @@ PREPROCESSOR = _row(
 
 
 @dataclass(frozen=True)
-class Strength:
-    """How strongly a network acts: `weight` from the share `start` of sampling on, up to `end`."""
-
-    weight: float = 1.0
-    start: float = 0.0
-    end: float = 1.0
-
-    def at(self, step: int, num_steps: int) -> float:
-        """The weight in a step, 0 where any of it lies outside, as diffusers counts."""
-        is_outside = step / num_steps < self.start or (step + 1) / num_steps > self.end
-        return 0.0 if is_outside else self.weight
-
-
-@dataclass(frozen=True)
 class Network:
     """`model`: a file, a folder, or the name of one that the checkpoint brings along. It acts with `weight`
     from the share `start` of sampling on, up to `end`. Raises ParameterError for what is not allowed; files
@@ -111,9 +97,10 @@ class Network:
         """What sentences and infotexts call it."""
         return Path(self.model).stem
 
-    @property
-    def strength(self) -> Strength:
-        return Strength(self.weight, self.start, self.end)
+    def weight_at(self, step: int, num_steps: int) -> float:
+        """The weight in a step, 0 where any of it lies outside, as diffusers counts."""
+        is_outside = step / num_steps < self.start or (step + 1) / num_steps > self.end
+        return 0.0 if is_outside else self.weight
 
     @property
     def facts(self) -> Mapping[str, object]:

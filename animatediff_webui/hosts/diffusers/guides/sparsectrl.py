@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..pipelines import Config
     from .residuals import Residuals, UNetCall
-    from .settings import IpAdapter, SparseCtrl, Strength
+    from .settings import IpAdapter, Network, SparseCtrl
 
 
 class SparseNetwork(Protocol):
@@ -38,7 +38,7 @@ class ActiveSparseCtrl:
     network: SparseNetwork
     pictures: Tensor
     frames: Sequence[int]
-    strength: Strength
+    asked: Network
 
     def residuals(self, call: UNetCall, weight: float) -> Residuals | None:
         """What it adds to a window's call; None for a window without a picture, which it knows nothing of."""
@@ -83,7 +83,7 @@ class PictureReader:
             rows = [self.encode(picture) for picture in pictures]
         else:
             rows = [rearrange(as_rows(picture), "h w c -> 1 c h w") for picture in pictures]
-        return ActiveSparseCtrl(network, torch.cat(rows), tuple(sparse.pictures), sparse.strength)
+        return ActiveSparseCtrl(network, torch.cat(rows), tuple(sparse.pictures), sparse)
 
 
 def check_keyframes(network: SparseCtrl | IpAdapter, num_frames: int) -> None:

@@ -46,15 +46,20 @@ class Runtime:
     """What all layers of a module share; each has its own, so two are never equal.
 
     num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are; control: how strongly the module acts on them; pieces: how much of it goes through a layer at
-    once; rows: which rows of a layer's tokens that is; kept: of the step's first window, by attention.
+    those are, of a view alone while one is looked at, whose `places` among window_frames are said then;
+    control: how strongly the module acts on them; pieces: how much of it goes through a layer at once; rows:
+    which rows of a layer's tokens that is; size: that layer's height and width; kept: of the step's first
+    window, by attention.
     """
 
     control: MotionControl
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
+    window_frames: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
     pieces: Pieces = field(default_factory=Pieces)
     rows: slice = field(default_factory=lambda: slice(None))
+    size: tuple[int, int] = (0, 0)
     kept: dict[object, Kept] = field(default_factory=dict[object, Kept])
 
     @contextmanager
@@ -63,24 +68,25 @@ class Runtime:
 
         `control` is of all frames of the animation.
         """
-        previous = self.num_frames, self.frame_indices, self.control
-        self.num_frames, self.frame_indices, self.control = num_frames, indices, control.of(indices)
+        previous = self.num_frames, self.frame_indices, self.window_frames, self.control
+        self.num_frames, self.frame_indices, self.window_frames = num_frames, indices, indices
+        self.control = control.of(indices)
         if control.reference is not None and control.reference.is_first:
             self.kept = {}
         try:
             yield
         finally:
-            self.num_frames, self.frame_indices, self.control = previous
+            self.num_frames, self.frame_indices, self.window_frames, self.control = previous
 
     @contextmanager
     def narrowed(self, places: tuple[int, ...]) -> Generator[None]:
         """Inside, the frames are those at these places among them."""
-        previous = self.frame_indices
-        self.frame_indices = tuple(previous[place] for place in places)
+        previous = self.frame_indices, self.places
+        self.frame_indices, self.places = tuple(self.window_frames[place] for place in places), places
         try:
             yield
         finally:
-            self.frame_indices = previous
+            self.frame_indices, self.places = previous
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""

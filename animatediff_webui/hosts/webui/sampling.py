@@ -24,7 +24,7 @@ from animatediff_webui.session import Session
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
 from .controlnet.hints import windowed_hints
-from .controlnet.integrated import check_prepared
+from .controlnet.integrated import applied_units, check_prepared
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
 from .model import Animation, animated_model, framed_layers
@@ -195,6 +195,7 @@ class ClipSampling:
         if prepared.guidance is not None and not backend.alternates_parts:
             self._model.enter_context(guided_by(self.p, self._guidance))
         check_prepared(self.p, prepared.source.units, is_windowed=plan.num_frames > plan.context_length)
+        self._model.enter_context(applied_units(self.p))
         show_hints = self._model.enter_context(
             windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
         )

@@ -46,47 +46,66 @@ class Runtime:
     """What all layers of a module share; each has its own, so two are never equal.
 
     num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are, of a view alone while one is looked at, whose `places` among window_frames are said then;
-    control: how strongly the module acts on them; pieces: how much of it goes through a layer at once; rows:
-    which rows of a layer's tokens that is; size: that layer's height and width; kept: of the step's first
-    window, by attention.
+    those are, of one clip or of several, one after the other, which a batch has any number of times, and of a
+    view alone while one is looked at: then `places` are the view's in each clip. window_length and
+    window_frames: what those two are without a view. control: how strongly the module acts on them; pieces:
+    how much of it goes through a layer at once; rows: which rows of a layer's tokens that is; clips: which of
+    the batch's clips those are of; size: that layer's height and width; kept: of the step's first window, by
+    attention.
     """
 
     control: MotionControl
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
+    window_length: int = 0
     window_frames: tuple[int, ...] = ()
     places: tuple[int, ...] = ()
     pieces: Pieces = field(default_factory=Pieces)
     rows: slice = field(default_factory=lambda: slice(None))
     size: tuple[int, int] = (0, 0)
+    clips: range = range(1)
     kept: dict[object, Kept] = field(default_factory=dict[object, Kept])
 
     @contextmanager
     def frames(self, num_frames: int, indices: tuple[int, ...], control: MotionControl) -> Generator[None]:
-        """Inside, a batch's rows are `(b f)` with f = num_frames, of which `indices` are the frames.
+        """Inside, a batch's rows are `(b f)` with f = num_frames; `indices` are the frames of its clips.
 
         `control` is of all frames of the animation.
         """
-        previous = self.num_frames, self.frame_indices, self.window_frames, self.control
-        self.num_frames, self.frame_indices, self.window_frames = num_frames, indices, indices
-        self.control = control.of(indices)
+        previous = self.num_frames, self.frame_indices, self.control
+        window = self.window_length, self.window_frames
+        self.num_frames, self.frame_indices, self.control = num_frames, indices, control.of(indices)
+        self.window_length, self.window_frames = num_frames, indices
         if control.reference is not None and control.reference.is_first:
             self.kept = {}
         try:
             yield
         finally:
-            self.num_frames, self.frame_indices, self.window_frames, self.control = previous
+            self.num_frames, self.frame_indices, self.control = previous
+            self.window_length, self.window_frames = window
 
     @contextmanager
     def narrowed(self, places: tuple[int, ...]) -> Generator[None]:
-        """Inside, the frames are those at these places among them."""
-        previous = self.frame_indices, self.places
-        self.frame_indices, self.places = tuple(self.window_frames[place] for place in places), places
+        """Inside, the frames of each clip are those at these places among them."""
+        previous = self.num_frames, self.frame_indices, self.places
+        narrowed: list[int] = []
+        for clip in self.clip_indices():
+            narrowed += [clip[place] for place in places]
+        self.num_frames, self.frame_indices, self.places = len(places), tuple(narrowed), places
         try:
             yield
         finally:
-            self.frame_indices, self.places = previous
+            self.num_frames, self.frame_indices, self.places = previous
+
+    def clip_indices(self) -> list[tuple[int, ...]]:
+        """`frame_indices`, clip by clip."""
+        length = self.num_frames or len(self.frame_indices)
+        starts = range(0, len(self.frame_indices), length)
+        return [self.frame_indices[start : start + length] for start in starts]
+
+    def clips_among(self, count: int) -> list[int]:
+        """Which of so many clips, one after the other, those are that go through a layer now."""
+        return [clip % count for clip in self.clips]
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""
@@ -94,9 +113,10 @@ class Runtime:
             raise MotionModuleError(
                 "How many frames a clip has is unknown: run the UNet inside `with module.frames(n)`."
             )
-        if hidden.shape[0] % self.num_frames:
+        known = max(self.num_frames, len(self.frame_indices))
+        if hidden.shape[0] % known:
             raise MotionModuleError(
-                f"A batch of {hidden.shape[0]} rows is not a whole number of clips of {self.num_frames} "
+                f"A batch of {hidden.shape[0]} rows is not a whole number of clips of {known} "
                 "frames: give the UNet all frames of a clip, one clip after the other."
             )
         return self.num_frames

@@ -71,7 +71,7 @@ class CameraEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features of some frames, `f (h w) c` by level; `sizes` are the levels' h and w."""
+    """Features of one clip's frames or of several clips', `f (b h w) c` by level of these sizes, h and w."""
 
     frames: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
@@ -124,29 +124,31 @@ class CameraCtrl(Placeable):
         return merge(tokens + seen[:, rows % features.shape[1]]) + tokens
 
     def _features(self, level: int, like: Tensor, runtime: Runtime) -> Tensor:
-        """Those of a level, for the frames of the window."""
+        """Those of a level, for the frames of the window, or of several that go through the UNet at once."""
         if self._encoded is None or not self._encoded.is_of(runtime, level, like):
             self._encoded = self._encode(level, like, runtime)
         return self._encoded.levels[level]
 
     def _encode(self, level: int, like: Tensor, runtime: Runtime) -> Encoded:
-        control = runtime.control
+        length, control = runtime.window_length, runtime.control
         if control.cameras is None:
             raise MotionModuleError(f"{self.name} follows a camera, but there is none: give one.")
-        num_frames = len(runtime.window_frames)
-        if control.frames_at_once(num_frames) > self.spec.num_positions:
+        if control.frames_at_once(length) > self.spec.num_positions:
             raise MotionModuleError(
                 f"{self.name or self.spec.family} follows 1 to {self.spec.num_positions} frames at once, not "
-                f"{control.frames_at_once(num_frames)}: lower the context batch size."
+                f"{control.frames_at_once(length)}: lower the context batch size."
             )
-        height, width = (side << level for side in runtime.size)
-        rays = control.cameras.rays(PIXELS * height, PIXELS * width, like.device)
         if not _is_beside(self.encoder, like):
             self.encoder.to(like.device, like.dtype)
-        with self.runtime.frames(num_frames, runtime.window_frames, MotionControl(views=control.views)):
-            levels = self.encoder(rays)
-        sizes = tuple((each.shape[2], each.shape[3]) for each in levels)
-        features = tuple(rearrange(each, "f c h w -> f (h w) c").contiguous() for each in levels)
+        height, width = (PIXELS * (side << level) for side in runtime.size)
+        clips: list[list[Tensor]] = []
+        for start in range(0, len(runtime.window_frames), length):
+            rays = control.cameras.of(range(start, start + length)).rays(height, width, like.device)
+            with self.runtime.frames(length, tuple(range(length)), MotionControl(views=control.views)):
+                clips.append(self.encoder(rays))
+        sizes = tuple((each.shape[2], each.shape[3]) for each in clips[0])
+        levels = (torch.stack(each) for each in zip(*clips, strict=True))
+        features = tuple(rearrange(each, "b f c h w -> f (b h w) c") for each in levels)
         return Encoded(runtime.window_frames, sizes, features)
 
 

@@ -111,6 +111,15 @@ def test_an_outline_is_filled_in_the_prompts_colour_where_it_is(model):
     assert found["object colour right"] == "100% of 1 clips"
 
 
+@pytest.mark.slow
+def test_a_video_in_another_colour_goes_where_it_went_if_the_prompt_says_so(model):
+    from demo_model.evaluation.driven import measure_video
+
+    found = dict(measure_video(model, 1).lines)
+    assert float(found["motion said: correlation of centres"]) > 0.95
+    assert found["motion said: object colour right"] == "100% of 1 clips"
+
+
 def test_the_whole_model_is_small():
     sizes = [path.stat().st_size for path in embedded.FOLDER.rglob("*") if path.is_file()]
     assert sum(sizes) <= 32 * 10**6

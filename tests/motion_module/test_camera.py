@@ -202,6 +202,20 @@ def test_windows_take_their_own_cameras_and_views_attend_apart():
     assert not torch.allclose(seen[2:], other[2:], atol=1e-5)
 
 
+def test_windows_in_one_call_are_told_of_their_own_cameras():
+    module, control, unet, inputs = module_of(V3), camera(), ldm_unet(), unet_inputs(num_rows=6)
+    whole, windows = MotionControl(cameras=cameras(9)), ((0, 1, 2), (5, 6, 7))
+    apart = []
+    with injected(unet, module), camera_merged(module, control):
+        for number, frames in enumerate(windows):
+            rows = {key: value[3 * number : 3 * number + 3] for key, value in inputs.items()}
+            with module.frames(3, frames, whole):
+                apart.append(unet(**rows))
+        with module.frames(3, (*windows[0], *windows[1]), whole):
+            together = unet(**inputs)
+    assert relative_error(together, torch.cat(apart)) <= 1e-5
+
+
 def test_more_frames_at_once_than_it_was_made_for_and_missing_cameras_are_refused():
     module, control, unet = module_of(V3), camera(), ldm_unet()
     with injected(unet, module), camera_merged(module, control):

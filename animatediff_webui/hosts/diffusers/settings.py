@@ -92,6 +92,7 @@ class AnimationKeywords(TypedDict, total=False):
     camera_model: str | None
     camera_motion: str
     camera_poses: Path | str | None
+    window_batch: int
 
 
 class GuideKeywords(TypedDict, total=False):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from tests.fingerprints.published import camera_ctrl
-from tests.hosts.webui.conftest import UNET, embedding
+from tests.hosts.webui.conftest import UNET, embedding, write_camera
 from tests.hosts.webui.forks import ForgeCheckpoint, LdmPatchedCheckpoint
-from tests.motion_module.samples import random_tensors
 
 POSE = "0 0.5 0.9 0.5 0.5 0 0 1 0 0 {} 0 1 0 0 0 0 1 0\n"
 
@@ -18,9 +15,7 @@ POSE = "0 0.5 0.9 0.5 0.5 0 0 1 0 0 {} 0 1 0 0 0 0 1 0\n"
 def camera_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cameras")
     for name, widths in (("CameraCtrl", UNET.widths), ("wide", (64, 64, 64, 64))):
-        parts = camera_ctrl(widths).values()
-        tensors = {key: value for part in parts for key, value in random_tensors(part).items()}
-        save_file(tensors, folder / f"{name}.safetensors")
+        write_camera(folder / f"{name}.safetensors", widths)
     return folder
 
 

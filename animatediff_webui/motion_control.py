@@ -137,7 +137,7 @@ class Ensemble:
     @contextmanager
     def frames(self, window: Window, share: float) -> Generator[None, None, None]:
         """Inside, a call's rows are the window's frames, where this share of sampling is done."""
-        num_frames = len(window.frames)
+        num_frames = window.length
         views = tuple(View(view.frames, view.weights) for view in self.plan.views(num_frames))
         is_referring = self.plan.reference > 0 and share < self.plan.reference_end
         reference = Reference(self.plan.reference, window.number == 0) if is_referring else None

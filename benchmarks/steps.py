@@ -48,11 +48,12 @@ GPU_CALLS = (Call(16, 64), Call(24, 64))
 
 
 def run(options: Options) -> Iterator[Result]:
-    """Two results a call."""
+    """Three results a call."""
     unet, module = build_models(TOY if options.toy else SD15, options)
     calls = GPU_CALLS if options.device.type == "cuda" else CALLS
     for call in (Call(4, 8),) if options.toy else calls:
         yield from _compare(call, unet, module, options)
+        yield _compare_windows(call, unet, module, options)
 
 
 def build_models(config: dict[str, object], options: Options) -> tuple[UNet2DConditionModel, MotionModule]:
@@ -80,11 +81,7 @@ def _compare(
 ) -> Iterator[Result]:
     peer = diffusers_unet(unet, module)
     nn.Module.to(peer, options.device, options.dtype)
-    text_width = cast("int", cast("Any", unet.config).cross_attention_dim)
-    rows = torch.randn(
-        2 * call.num_frames, 4, call.side, call.side, device=options.device, dtype=options.dtype
-    )
-    text = torch.randn(2, NUM_TOKENS, text_width, device=options.device, dtype=options.dtype)
+    rows, text = _inputs(call, unet, 2, options)
     texts = text.repeat_interleave(call.num_frames, dim=0)
 
     def plain() -> Tensor:
@@ -110,6 +107,46 @@ def _compare(
             yield Result("steps", str(call), subject, figures["ratio"], {**figures, "by arithmetic": share})
         else:
             yield Result("steps", str(call), subject, figures["ratio"], figures, error)
+
+
+@torch.no_grad()
+def _compare_windows(
+    call: Call, unet: UNet2DConditionModel, module: MotionModule, options: Options
+) -> Result:
+    """Two windows of a step in one call, beside one call each."""
+    rows, text = _inputs(call, unet, 4, options)
+    texts = text.repeat_interleave(call.num_frames, dim=0)
+    size = 2 * call.num_frames
+
+    def together() -> Tensor:
+        with module.frames(call.num_frames), injected(unet, module):
+            return unet(rows, 500, texts, return_dict=False)[0]
+
+    def one_by_one() -> Tensor:
+        parts: list[Tensor] = []
+        with module.frames(call.num_frames), injected(unet, module):
+            for window, told in zip(rows.split(size), texts.split(size), strict=True):
+                parts.append(unet(window, 500, told, return_dict=False)[0])
+        return torch.cat(parts)
+
+    expected = one_by_one()
+    error = float((together() - expected).abs().max() / expected.abs().max())
+    timings = alternate({"ours": together, "alone": one_by_one}, options.rounds)
+    figures = _figures(timings["ours"], timings["alone"])
+    case = f"two windows: {call}"
+    return Result("steps", case, "the windows one by one", figures["ratio"], figures, error)
+
+
+def _inputs(
+    call: Call, unet: UNet2DConditionModel, num_clips: int, options: Options
+) -> tuple[Tensor, Tensor]:
+    """Latents of the clips, `(b f) c h w`, and what each is told, `b n c`."""
+    text_width = cast("int", cast("Any", unet.config).cross_attention_dim)
+    rows = torch.randn(
+        num_clips * call.num_frames, 4, call.side, call.side, device=options.device, dtype=options.dtype
+    )
+    text = torch.randn(num_clips, NUM_TOKENS, text_width, device=options.device, dtype=options.dtype)
+    return rows, text
 
 
 def _figures(ours: Timing, theirs: Timing) -> dict[str, float]:

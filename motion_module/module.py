@@ -88,8 +88,9 @@ class MotionModule(nn.Module):
         """Inside, a batch's rows are `(b f)` with f = num_frames.
 
         indices: which frames of the animation those are (from 0 on, if not given); what changes from frame to
-        frame, such as a motion LoRA's strength, goes by them. control: how strongly the module acts, over all
-        frames of the animation. Position encodings count from the first row.
+        frame, such as a motion LoRA's strength, goes by them. Where clips are of different frames: those of
+        each clip, one after the other, which the batch has any number of times. control: how strongly the
+        module acts, over all frames of the animation. Position encodings count from a clip's first row.
         """
         if not 1 <= control.frames_at_once(num_frames) <= self.spec.max_context_length:
             raise MotionModuleError(
@@ -97,9 +98,10 @@ class MotionModule(nn.Module):
                 f"once, not {control.frames_at_once(num_frames)}: lower the context batch size."
             )
         rows = tuple(range(num_frames)) if indices is None else tuple(indices)
-        if len(rows) != num_frames:
+        if not rows or len(rows) % num_frames:
             raise MotionModuleError(
-                f"{len(rows)} frame indices were given for {num_frames} frames: give one for each."
+                f"{len(rows)} frame indices were given for {num_frames} frames: give one for each, or those "
+                "of several clips."
             )
         with self.runtime.frames(num_frames, rows, control):
             yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from torch import Tensor, nn
 
 from motion_module.attention import attend
@@ -151,29 +151,37 @@ class TemporalTransformer(nn.Module):
         clips = rearrange(self.norm(hidden), "(b f) c h w -> b f c (h w)", f=num_frames)
         scale = self.attention_scale(height, width, clips)
         if torch.is_grad_enabled():
-            self.runtime.rows = slice(None)
-            clips = self.transform(clips, scale)
+            self.runtime.rows, self.runtime.clips = slice(None), range(len(clips))
+            clips = self.transform(clips, self.scale_of_clips(scale))
         else:
             place = row = 0
             for piece in self.runtime.pieces.split(clips):
                 places = slice(place, place + piece.shape[-1])
                 self.runtime.rows = slice(row, row + len(piece) * piece.shape[-1])
+                first = row // clips.shape[-1]
+                self.runtime.clips = range(first, first + len(piece))
                 row = self.runtime.rows.stop
+                seen = self.scale_of_clips(scale if scale is None else scale[..., places])
                 # In its own place, which nothing reads again.
-                piece.copy_(self.transform(piece, scale if scale is None else scale[:, places]))
+                piece.copy_(self.transform(piece, seen))
                 place = places.stop % clips.shape[-1]
         return rearrange(clips, "b f c (h w) -> (b f) c h w", h=height, w=width)
 
     def attention_scale(self, height: int, width: int, like: Tensor) -> Tensor | None:
-        """What the keys are multiplied by, `f|1 p`; None where they are not."""
+        """What the keys are multiplied by, of one clip or of several `b f|1 p`; None where they are not."""
         scale = self.runtime.control.scale
         if scale is None:
             return None
-        return rearrange(scale.over(height, width, like).expand(-1, height, width), "f h w -> f (h w)")
+        frames = scale.over(height, width, like).expand(-1, height, width)
+        return rearrange(frames, "(b f) h w -> b f (h w)", f=min(len(frames), like.shape[1]))
+
+    def scale_of_clips(self, scale: Tensor | None) -> Tensor | None:
+        """Of `b f|1 p`, that of the clips which go through the layer now."""
+        return scale if scale is None else scale[self.runtime.clips_among(len(scale))]
 
     def transform(self, clips: Tensor, scale: Tensor | None = None) -> Tensor:
-        """`b f c p` -> the same, of which the places p are any; `scale` is theirs, `f|1 p`."""
-        rows = None if scale is None else repeat(scale, "f p -> f (b p) 1", b=len(clips))
+        """`b f c p` -> the same, of which the places p are any; `scale` is theirs, `b f|1 p`."""
+        rows = None if scale is None else rearrange(scale, "b f p -> f (b p) 1")
         # Contiguous, because a rearrangement is a view, which the linear layers are slow on.
         tokens = rearrange(clips, "b f c p -> f (b p) c").contiguous()
         tokens = self.proj_in(tokens)

@@ -46,8 +46,10 @@ class PictureInput(Projection):
         picture = self.runtime.control.picture
         if picture is None:
             raise MotionModuleError("PIA animates a picture, but there is none: give one.")
-        num_clips = len(hidden) // self.runtime.count_frames(hidden)
-        conditions = repeat(_conditions(picture, hidden), "f c h w -> (b f) c h w", b=num_clips)
+        self.runtime.count_frames(hidden)
+        conditions = _conditions(picture, hidden)
+        times = len(hidden) // len(conditions)
+        conditions = repeat(conditions, "f c h w -> (b f) c h w", b=times)
         if hidden.shape[1] + conditions.shape[1] != self.in_channels:
             raise MotionModuleError(
                 f"PIA takes latents of {self.in_channels - conditions.shape[1]} channels, but this "

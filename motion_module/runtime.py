@@ -46,8 +46,10 @@ class Runtime:
     """What all layers of a module share; each has its own, so two are never equal.
 
     num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are; control: how strongly the module acts on them; pieces: how much of it goes through a layer at
-    once; rows: which rows of a layer's tokens that is; kept: of the step's first window, by attention.
+    those are, of one clip or of several, one after the other, which a batch has any number of times;
+    control: how strongly the module acts on them; pieces: how much of it goes through a layer at once; rows:
+    which rows of a layer's tokens that is; clips: which of the batch's clips those are of; kept: of the
+    step's first window, by attention.
     """
 
     control: MotionControl
@@ -55,11 +57,12 @@ class Runtime:
     frame_indices: tuple[int, ...] = ()
     pieces: Pieces = field(default_factory=Pieces)
     rows: slice = field(default_factory=lambda: slice(None))
+    clips: range = range(1)
     kept: dict[object, Kept] = field(default_factory=dict[object, Kept])
 
     @contextmanager
     def frames(self, num_frames: int, indices: tuple[int, ...], control: MotionControl) -> Generator[None]:
-        """Inside, a batch's rows are `(b f)` with f = num_frames, of which `indices` are the frames.
+        """Inside, a batch's rows are `(b f)` with f = num_frames; `indices` are the frames of its clips.
 
         `control` is of all frames of the animation.
         """
@@ -74,13 +77,26 @@ class Runtime:
 
     @contextmanager
     def narrowed(self, places: tuple[int, ...]) -> Generator[None]:
-        """Inside, the frames are those at these places among them."""
-        previous = self.frame_indices
-        self.frame_indices = tuple(previous[place] for place in places)
+        """Inside, the frames of each clip are those at these places among them."""
+        previous = self.num_frames, self.frame_indices
+        narrowed: list[int] = []
+        for clip in self.clip_indices():
+            narrowed += [clip[place] for place in places]
+        self.num_frames, self.frame_indices = len(places), tuple(narrowed)
         try:
             yield
         finally:
-            self.frame_indices = previous
+            self.num_frames, self.frame_indices = previous
+
+    def clip_indices(self) -> list[tuple[int, ...]]:
+        """`frame_indices`, clip by clip."""
+        length = self.num_frames or len(self.frame_indices)
+        starts = range(0, len(self.frame_indices), length)
+        return [self.frame_indices[start : start + length] for start in starts]
+
+    def clips_among(self, count: int) -> list[int]:
+        """Which of so many clips, one after the other, those are that go through a layer now."""
+        return [clip % count for clip in self.clips]
 
     def count_frames(self, hidden: Tensor) -> int:
         """Frames of a clip, where the batch `(b f) c h w` is a whole number of clips."""
@@ -88,9 +104,10 @@ class Runtime:
             raise MotionModuleError(
                 "How many frames a clip has is unknown: run the UNet inside `with module.frames(n)`."
             )
-        if hidden.shape[0] % self.num_frames:
+        known = max(self.num_frames, len(self.frame_indices))
+        if hidden.shape[0] % known:
             raise MotionModuleError(
-                f"A batch of {hidden.shape[0]} rows is not a whole number of clips of {self.num_frames} "
+                f"A batch of {hidden.shape[0]} rows is not a whole number of clips of {known} "
                 "frames: give the UNet all frames of a clip, one clip after the other."
             )
         return self.num_frames

@@ -29,7 +29,7 @@ from .noise import NOISE_TYPES
 from .positions import Moment
 from .prompt_travel import BLENDINGS, EASINGS
 from .schedules import Schedule
-from .windows import FUSE_WEIGHTS, SCHEDULERS
+from .windows import BY_MEMORY, FUSE_WEIGHTS, SCHEDULERS
 
 __all__ = [
     "FIELDS",
@@ -60,6 +60,7 @@ MAX_FRAMES = 100_000
 """Of a clip: more than an hour of video, and few enough to plan in a second."""
 MAX_CONTEXT_LENGTH = 1024
 """Far above what any motion module can see at once; each module has its own, lower limit."""
+MAX_WINDOW_BATCH = 64
 MAX_STRIDE = 16
 """Levels of windows; at the last, they take every 32,768th frame."""
 MAX_LOOPS = 65_535
@@ -89,6 +90,7 @@ class Context:
     closed_loop: str = "R-P"
     scheduler: str = "uniform"
     fuse: str = "pyramid"
+    window_batch: int = BY_MEMORY
 
 
 @dataclass(frozen=True)
@@ -498,6 +500,13 @@ FIELDS: tuple[Field, ...] = (
         "reference_end", "motion.reference_end", "Reference end", Kind.NUMBER, "Motion",
         "Up to which share of sampling windows see the first one.",
         minimum=0, maximum=1,
+    ),
+    _row(
+        "window_batch", "context.window_batch", "Windows at once", Kind.INTEGER, "Context windows",
+        "Windows that go through the UNet together. 0: as many as a GPU has free memory for.",
+        details="The clip is the same, but for rounding. On CPUs, 0 is 1. With a reference or SparseCtrl, "
+        "and with ControlNet's units in a WebUI, it is always 1.",
+        minimum=0, maximum=MAX_WINDOW_BATCH, private=True,
     ),
 )  # fmt: skip
 

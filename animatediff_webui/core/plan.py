@@ -154,6 +154,14 @@ class Plan:
         """The windows of a sampling step, counted from 0."""
         return build_windows(self.layout, step)
 
+    @property
+    def window_batch(self) -> int:
+        """Windows of a step that are to go through the UNet together, 0: by free memory.
+
+        One where windows see frames of the first one, which has to be computed before.
+        """
+        return 1 if self.motion.reference else self.parameters.context.window_batch
+
     def noise(self, seed: int) -> NoiseMix:
         """Whose noise each frame starts from, and how much that counts beside its own."""
         return NoiseMix(self.noise_order(seed), self.parameters.noise.weight)

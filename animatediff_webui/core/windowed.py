@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 
 from .errors import UserError
+from .window_batches import WindowBatches
 from .windows import Window, fuse
 
 T = TypeVar("T")
@@ -99,20 +100,28 @@ def predict_windows(
     windows: Sequence[Window],
     before_window: Callable[[int, int], None] = lambda done, total: None,
     *,
+    batches: WindowBatches | None = None,
     device: torch.device | None = None,
 ) -> torch.Tensor:
     """What the model predicts for the rows of a whole step: the windows' predictions, fused.
 
     `rows` are the call's inputs (tensors, or dicts and lists of them), of which the first axis is the rows;
-    `call` gets those of one window. `before_window` is called with the windows done and the number of all of
-    them, before each and after the last; it may raise. `device` is where the prediction is gathered.
+    `call` gets those of one window, or of several joined, as `batches` has them. `before_window` is called
+    with the windows done and the number of all of them, before each and after the last; before several go
+    together, it is called for each of them. It may raise. `device` is where the prediction is gathered.
     """
+    begun, num_rows = 0, layout.num_groups * layout.num_frames
+
+    def call_window(window: Window) -> torch.Tensor:
+        nonlocal begun
+        last = window.number + window.num_windows
+        for number in range(begun, last):  # a window that is tried again has begun
+            before_window(number, len(windows))
+        begun = max(begun, last)
+        return call(gather_rows(rows, layout, window, num_rows), window)
 
     def predictions() -> Iterator[torch.Tensor]:
-        for index, window in enumerate(windows):
-            before_window(index, len(windows))
-            num_rows = layout.num_groups * layout.num_frames
-            yield call(gather_rows(rows, layout, window, num_rows), window)
+        yield from (batches or WindowBatches()).predict(call_window, windows)
         before_window(len(windows), len(windows))
 
     fused = fuse(windows, predictions(), layout.num_frames, device=device)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
 FrameIndices = tuple[int, ...]
+BY_MEMORY = 0
+"""In place of a number of windows that go through the UNet together: as many as there is memory for."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,19 @@ class Window:
     """Frames that one UNet call sees, in the order of the motion module's positions.
 
     `weights` are normalised: over all windows of a step, each frame's weights sum to one. `number` is its
-    place among them.
+    place among them. Of several windows joined, `num_windows` is how many, and the frames are theirs, one
+    window after the other.
     """
 
     frames: FrameIndices
     weights: tuple[float, ...]
     number: int = field(default=0, compare=False)
+    num_windows: int = 1
+
+    @property
+    def length(self) -> int:
+        """Frames that the motion module sees together."""
+        return len(self.frames) // self.num_windows
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -155,13 +156,18 @@ def _build_addition(
     def add(tokens: Tensor) -> Tensor:
         nonlocal down, up
         down, up = down.to(tokens), up.to(tokens)  # once, where the module was moved
-        frames = list(runtime.frame_indices)
-        if max(frames) >= shortest:
+        last = max(runtime.frame_indices)
+        if last >= shortest:
             raise MotionModuleError(
-                f"A motion LoRA has strengths for {shortest} frames, but frame {max(frames)} is asked for: "
+                f"A motion LoRA has strengths for {shortest} frames, but frame {last} is asked for: "
                 "give a strength for each frame."
             )
-        scales = torch.cat([column[frames] for column in columns], dim=1).to(tokens)
-        return F.linear(F.linear(tokens, down) * scales[:, None], up)
+        indices = runtime.clip_indices()
+        among = runtime.clips_among(len(indices)) if len(indices) > 1 else [0]  # one is for all rows
+        clips = torch.tensor([indices[clip] for clip in among])
+        scales = torch.cat([column[clips] for column in columns], dim=-1).to(tokens)
+        of_clips = rearrange(F.linear(tokens, down), "f (b p) d -> f b p d", b=len(clips))
+        scaled = of_clips * rearrange(scales, "b f d -> f b 1 d")
+        return F.linear(rearrange(scaled, "f b p d -> f (b p) d"), up)
 
     return add

@@ -17,6 +17,7 @@ import torch
 
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
+from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
 from animatediff_webui.shared_prompts import prompts_shared
 
@@ -69,6 +70,12 @@ class SamplingRequest:
     guides: Sequence[Guide] = ()
     image_prompts: ImagePrompts | None = None
 
+    @property
+    def window_batch(self) -> int:
+        """Windows that go through the UNet together, 0: by free memory; one with a network that has pictures
+        for some windows alone."""
+        return 1 if any(guide.is_for_one_window for guide in self.guides) else self.plan.window_batch
+
     def guidance_at(self, share: float) -> float:
         """How many times the CFG scale guides where this share of sampling is done."""
         return 1.0 if self.guidance is None else self.guidance.at(share) / self.cfg_scale
@@ -101,7 +108,8 @@ def sample(
     unet = WindowedUNet(
         pipeline.unet, request.ensemble, request.plan, conditionings, guides=request.guides,
         image_prompts=request.image_prompts,
-        guidance=request.guidance_at, denoiser=denoiser, before_window=before_window, device=device,
+        guidance=request.guidance_at, denoiser=denoiser, before_window=before_window,
+        batches=WindowBatches(request.window_batch), device=device,
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
     with ExitStack() as stack:

@@ -89,6 +89,7 @@ class AnimationKeywords(TypedDict, total=False):
     affinity: str | int | Sequence[float]
     reference: float
     reference_end: float
+    window_batch: int
 
 
 class GuideKeywords(TypedDict, total=False):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 import torch
 from torch import nn
 
+from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import predict_windows, read_layout, scaled_guidance
 from animatediff_webui.core.windows import Window
 
@@ -55,9 +56,12 @@ class WindowedUNet:
         guidance: Callable[[float], float],
         denoiser: Denoiser,
         before_window: BeforeWindow,
+        batches: WindowBatches,
         device: torch.device,
     ) -> None:
         """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs.
+
+        `batches` says how many windows go through it together.
 
         `ensemble` are the motion modules, `guides` the networks beside the UNet, `image_prompts` what
         pictures say to it, `guidance` how many times the pipeline's scale guides where a share of sampling is
@@ -67,7 +71,7 @@ class WindowedUNet:
         self._positive, self._negative = conditionings
         self._guides, self._image_prompts = guides, image_prompts
         self._denoiser, self._before_window, self._device = denoiser, before_window, device
-        self._guidance = guidance
+        self._guidance, self._batches = guidance, batches
         self._weights_dtype = next(unet.parameters()).dtype
         self.step, self.num_steps = 0, 1
         self.denoised: torch.Tensor | None = None
@@ -104,6 +108,7 @@ class WindowedUNet:
             layout,
             self._plan.windows(self.step),
             lambda done, total: self._before_window(self.step, done, total, self.denoised),
+            batches=self._batches,
             device=sample.device,
         ).to(sample.dtype)
         if guided:

@@ -17,6 +17,7 @@ from modules import sd_samplers_common, shared
 
 from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.notes import NOTE_KEY
+from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
 from animatediff_webui.core.windows import Window
 from animatediff_webui.session import Session
@@ -24,7 +25,7 @@ from animatediff_webui.session import Session
 from .backends import find_backend
 from .conditioning import Travel, num_parts, travelled
 from .controlnet.hints import windowed_hints
-from .controlnet.integrated import check_prepared
+from .controlnet.integrated import applied_units, check_prepared
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
 from .model import Animation, animated_model, framed_layers
@@ -195,23 +196,26 @@ class ClipSampling:
         if prepared.guidance is not None and not backend.alternates_parts:
             self._model.enter_context(guided_by(self.p, self._guidance))
         check_prepared(self.p, prepared.source.units, is_windowed=plan.num_frames > plan.context_length)
-        show_hints = self._model.enter_context(
+        self._model.enter_context(applied_units(self.p))
+        hints = self._model.enter_context(
             windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
         )
 
         @contextmanager
         def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
-            show_hints(window, num_groups)
+            hints.show(window, num_groups)
             with framed_layers(self._ensemble, window, self._share()):
                 yield
 
+        batches = WindowBatches(plan.window_batch)
         call = WindowedCall(
             num_frames=plan.num_frames,
-            share=min(1, plan.context_length / plan.num_frames),
+            share=min(1, (plan.window_batch or 1) * plan.context_length / plan.num_frames),
             windows=lambda: plan.windows(self._step()),
             num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
             framed=framed,
+            batches=lambda: WindowBatches() if hints.has_networks else batches,
             guidance=self._guidance if backend.alternates_parts else lambda: 1.0,
         )
         schedule = prepared.settings.beta_schedule or prepared.module.spec.beta_schedule

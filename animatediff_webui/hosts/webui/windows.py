@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import predict_windows, read_layout, scaled_guidance
 from animatediff_webui.core.windows import Window
 
@@ -21,8 +22,8 @@ class WindowedCall:
     `windows` gives the windows of the current step, `num_parts` how many prompts `AND` joins frame by frame;
     `share` is a window's part of the frames. The model runs inside `framed(window, num_groups)`, where a call
     has so many rows for each frame. `before_window` is called with the windows done and the number of all of
-    them, before each and after the last; it may raise. `guidance` is how many times the host's own scale
-    guides.
+    them, before each and after the last; it may raise. `batches` says how many windows go together in a step:
+    they are then one `Window`. `guidance` is how many times the host's own scale guides.
     """
 
     num_frames: int
@@ -31,10 +32,11 @@ class WindowedCall:
     num_parts: Callable[[], int]
     before_window: Callable[[int, int], None]
     framed: Callable[[Window, int], AbstractContextManager[None]]
+    batches: Callable[[], WindowBatches] = WindowBatches
     guidance: Callable[[], float] = lambda: 1.0
 
     def around(self, call: ModelCall) -> ModelCall:
-        """`apply_model(x, t, cond)` over the windows of a step, each by a `call` of its own."""
+        """`apply_model(x, t, cond)` over the windows of a step, a `call` for each or for several of them."""
 
         def windowed(
             x: torch.Tensor, t: torch.Tensor, cond: Mapping[str, object], *args: object, **kwargs: object
@@ -47,7 +49,7 @@ class WindowedCall:
 
             layout = read_layout(len(x), self.num_frames, self.num_parts())
             prediction = predict_windows(
-                call_window, (x, t, cond), layout, self.windows(), self.before_window
+                call_window, (x, t, cond), layout, self.windows(), self.before_window, batches=self.batches()
             )
             return self._guided(prediction)
 

@@ -119,8 +119,12 @@ class IntegratedScript:
             self.current_params[number] = params
 
     def process_before_every_sampling(self, p, *units):
-        for number, _ in enumerate(self.get_enabled_units(units)):
+        for number, unit in enumerate(self.get_enabled_units(units)):
             params = self.current_params[number]
+            if "inpaint" in unit.module:
+                assert params.control_mask is not None
+            if unit.module == "of another base model":
+                raise ValueError("sizes differ")
             control = Control(params.control_cond, params.control_mask, self.seen)
             unet = p.sd_model.forge_objects.unet.clone()
             control.previous_controlnet, unet.controlnet_linked_list = unet.controlnet_linked_list, control

@@ -53,6 +53,12 @@ def test_unit_with_a_folder_of_its_own_is_as_long_as_the_folder_and_each_window_
     assert all((later - frame) % len(GREYS) == 1 for frame, later in neighbours)
 
 
+def test_with_units_windows_go_one_by_one_whatever_is_asked_for(webui, controlnet, folder):
+    unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=str(folder))
+    run(webui, {"window_batch": 3}, unit)
+    assert {call.rows for call in webui.model.calls} == {8}  # 4 frames, cond and uncond
+
+
 def test_units_and_their_hints_are_as_before_afterwards(webui, controlnet, folder):
     unit = ControlNetUnit(input_mode=InputMode.BATCH, batch_images=str(folder))
     p = webui.request({"video_length": 6})

@@ -81,6 +81,17 @@ def test_windows_are_whole_groups_and_patches_are_told_of_them(fork):
         assert len(call.options["sigmas"]) == 4
 
 
+@pytest.mark.parametrize("prompt", ["0: a cat\n9: a dog", "a cat AND a dog :0.5"])
+def test_windows_together_make_the_same_clip_with_fewer_calls(fork, prompt):
+    asked = {"video_length": 10, "context_scheduler": "standard static", "motion_effect": "0: 1, 9: 0.5"}
+    alone, rows = fork.samples({**asked, "window_batch": 1}, prompt=prompt), len(fork.model.calls[0].context)
+    together = fork.samples({**asked, "window_batch": 2}, prompt=prompt)
+    calls = [len(call.context) for call in fork.model.calls]
+    assert calls == [2 * rows, rows] * (len(calls) // 2)
+    assert all(len(call.options["cond_mark"]) == len(call.context) for call in fork.model.calls)
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=3e-3)
+
+
 def test_parts_that_and_joins_are_clips_of_their_own(fork):
     fork.run({"video_length": 6}, prompt="a cat AND a dog :0.5")
     rows = fork.model.calls[0].context

@@ -161,6 +161,27 @@ def test_reference_that_is_kept_from_call_to_call_follows_a_video_in_one_window_
     run(fork, {"video_length": 6}, fork.controlnet.unit_class(**picture_of(fork, 200)))
 
 
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("inpaint_only", "inpaint_only of unit 0 needs a mask"),
+        ("of another base model", r"could not apply its units \(ValueError: sizes differ\)"),
+    ],
+)
+def test_unit_that_the_host_would_leave_out_with_a_line_in_its_log_stops_the_run(fork, module, message):
+    with pytest.raises(fork.host.api.AnimateDiffError, match=message):
+        run(fork, {}, fork.controlnet.unit_class(**picture_of(fork, 200), module=module))
+    assert not fork.model.calls
+    assert "process_before_every_sampling" not in vars(fork.controlnet)
+    assert len(fork.samples({})) == 4
+
+
+def test_unit_that_could_not_be_prepared_from_a_video_is_not_asked_for_one(fork, folder, monkeypatch):
+    monkeypatch.setattr(fork.controlnet, "process", lambda *_: setattr(fork.controlnet, "current_params", {}))
+    with pytest.raises(fork.host.api.AnimateDiffError, match="could not prepare its unit 0"):
+        run(fork, {"video_path": str(folder)}, fork.controlnet.unit_class(module="CLIP"))
+
+
 @BOTH
 def test_units_of_clients_are_dicts(fork, folder):
     data = base64.b64encode((folder / "0.png").read_bytes()).decode()

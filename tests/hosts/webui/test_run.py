@@ -510,3 +510,19 @@ def test_windows_see_the_first_one_where_that_is_asked_for(webui):
     plain, referring = webui.samples(asked), webui.samples({**asked, "reference": 1})
     assert torch.equal(referring[:4], plain[:4])
     assert not torch.allclose(referring[4:], plain[4:])
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize(
+    "request_", [{}, {"negative_prompt": LONG}, {"prompt": "a cat :1 AND a dog :0.5"}, {"cfg_scale": 1.0}]
+)
+def test_windows_together_make_the_same_clip_with_fewer_calls(webui, batched, request_):
+    webui.options["batch_cond_uncond"] = batched
+    asked = {"video_length": 10, "context_scheduler": "standard static", "motion_effect": "0: 1, 9: 0.5"}
+    alone = webui.samples({**asked, "window_batch": 1}, **request_)
+    rows = [call.rows for call in webui.model.calls]
+    together = webui.samples({**asked, "window_batch": 2}, **request_)
+    fewer = [call.rows for call in webui.model.calls]
+    assert len(fewer) < len(rows)
+    assert sum(fewer) == sum(rows)
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=3e-3)

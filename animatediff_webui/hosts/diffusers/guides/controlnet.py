@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from einops import rearrange, repeat
 from torch import Tensor
@@ -30,6 +30,7 @@ class ActiveControlNet:
     network: ControlNetwork
     hints: Tensor
     asked: Network
+    is_for_one_window: ClassVar[bool] = False
 
     def residuals(self, call: UNetCall, weight: float) -> Residuals:
         """What it adds to a window's call. Networks that pool what they see say nothing of the negative

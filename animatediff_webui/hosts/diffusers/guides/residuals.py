@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -40,7 +40,12 @@ class UNetCall:
 
 
 class Guide(Protocol):
-    """A network that acts on a clip."""
+    """A network that acts on a clip.
+
+    `is_for_one_window`: it takes one window's frames a call, as what it is shown goes by the whole window.
+    """
+
+    is_for_one_window: ClassVar[bool]
 
     @property
     def asked(self) -> Network: ...

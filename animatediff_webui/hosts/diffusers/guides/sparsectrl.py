@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 import torch
 from einops import rearrange
@@ -39,6 +39,7 @@ class ActiveSparseCtrl:
     pictures: Tensor
     frames: Sequence[int]
     asked: Network
+    is_for_one_window: ClassVar[bool] = True
 
     def residuals(self, call: UNetCall, weight: float) -> Residuals | None:
         """What it adds to a window's call; None for a window without a picture, which it knows nothing of."""

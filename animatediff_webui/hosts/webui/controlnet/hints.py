@@ -6,10 +6,10 @@ repeated for each group of the call. Whole hints stay where ControlNet has put t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, cast
 
 import torch
 from torch import nn
@@ -23,8 +23,6 @@ from motion_module.image_models import ImageModel, detect_image_model
 
 from .linked import LinkedHint, chain_of, defer, is_deferred, patches_of
 from .peer import ControlParams, ImageEmbed, IPAdapter, LLLiteLayer, Unit, find_script
-
-ShowWindow: TypeAlias = Callable[[Window, int], None]
 
 
 class Hint(Protocol):
@@ -42,7 +40,7 @@ class Hint(Protocol):
 @contextmanager
 def windowed_hints(
     p: Request, unet: nn.Module, num_frames: int, *, looped: bool = False
-) -> Generator[ShowWindow, None, None]:
+) -> Generator[ClipHints, None, None]:
     """Inside, what is yielded shows ControlNet's networks the frames of a window; then all is as it was.
 
     `looped`: embeddings go on from the last keyframe to the first. Raises UserError where ControlNet has
@@ -55,12 +53,32 @@ def windowed_hints(
         for hint in hints:
             stack.callback(hint.put_back)
         stack.enter_context(linked.found())
+        yield ClipHints(hints, linked, has_units=_has_units(p))
 
-        def show(window: Window, num_groups: int) -> None:
-            for hint in (*hints, *linked.hints):
-                hint.show(window, num_groups)
 
-        yield show
+@dataclass(frozen=True)
+class ClipHints:
+    """Those of all networks; `has_units`: ControlNet's own script has some."""
+
+    own: Sequence[Hint]
+    linked: LinkedHints
+    has_units: bool
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether a network acts beside the UNet, which takes the rows of one window a call: how it tells
+        them apart is its own affair."""
+        return self.has_units or self.linked.is_linked
+
+    def show(self, window: Window, num_groups: int) -> None:
+        """Let the networks read the window's frames, for each of the groups of a call."""
+        for hint in (*self.own, *self.linked.hints):
+            hint.show(window, num_groups)
+
+
+def _has_units(p: Request) -> bool:
+    script = find_script(p)
+    return script is not None and bool(script.enabled_units)
 
 
 class LinkedHints:
@@ -68,6 +86,7 @@ class LinkedHints:
 
     def __init__(self, p: Request, num_frames: int) -> None:
         self.hints: list[Hint] = []
+        self.is_linked = False
         self._p, self._num_frames = p, num_frames
 
     @contextmanager
@@ -82,6 +101,7 @@ class LinkedHints:
         if is_deferred(patcher.controlnet_linked_list):
             networks = chain_of(patcher.controlnet_linked_list)
             self.hints += [LinkedHint(each, self._num_frames) for each in networks]
+        self.is_linked = bool(self.hints) or patcher.controlnet_linked_list is not None
         for hint in self.hints:
             stack.callback(hint.put_back)
 

@@ -8,8 +8,8 @@ frames gets them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeGuard, overload
@@ -20,6 +20,7 @@ import torch
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.webui.host_types import Request, Script, is_image_request
+from animatediff_webui.hosts.webui.patched_unet import UnetPatcher, when_patched
 from animatediff_webui.hosts.webui.patches import wrapped
 from animatediff_webui.media.readers.folder import read_picture
 
@@ -57,6 +58,7 @@ class UnitParams(Protocol):
     preprocessor: Preprocessor
     model: Any  # a patcher of the host or of an extension; None where the file is of no known kind
     control_cond: object
+    control_mask: object
 
 
 class IntegratedScript(Script, Protocol):
@@ -79,7 +81,7 @@ class IntegratedUnit(UnitFrames):
 
     @property
     def takes_masks(self) -> bool:
-        return "inpaint" in self.unit.module.lower()
+        return _takes_mask(self.unit)
 
     def fill(self, stack: ExitStack, files: Sequence[Path], mask_folder: Path | None) -> Unit:
         filled = _with(self.unit, input_mode=_simple(self.unit), save_detected_map=False)
@@ -174,12 +176,14 @@ def check_prepared(p: Request, units: Sequence[UnitFrames], *, is_windowed: bool
     if script is None:
         return
     arguments = p.script_args
-    filled = [arguments[unit.place] for unit in units if isinstance(unit, IntegratedUnit)]
+    followers = [each for each in units if isinstance(each, IntegratedUnit)]
+    filled = [arguments[each.place] for each in followers if arguments[each.place] is not each.unit]
     for number, unit in enumerate(script.get_enabled_units(arguments[script.args_from : script.args_to])):
         params = getattr(script, "current_params", {}).get(number)
+        follows = any(unit is each for each in filled)
         if params is None or params.model is None:
-            raise UserError(_why_unprepared(p, number, unit))
-        if not any(unit is each for each in filled) or has_content(unit.image):
+            raise UserError(_why_unprepared(p, number, unit, follows=follows))
+        if not follows or has_content(unit.image):
             continue
         is_map = isinstance(params.control_cond, torch.Tensor)
         if not is_map or (is_windowed and hasattr(params.preprocessor, "is_recording_style")):
@@ -189,8 +193,51 @@ def check_prepared(p: Request, units: Sequence[UnitFrames], *, is_windowed: bool
             )
 
 
-def _why_unprepared(p: Request, number: int, unit: Unit) -> str:
-    if not _has_picture(unit) and not is_image_request(p):
+@contextmanager
+def applied_units(p: Request) -> Generator[None, None, None]:
+    """Inside, an error with which the script fails to apply its units to the UNet ends the request.
+
+    The host would go on without them. Raises UserError from within the host's sampling.
+    """
+    script = find_integrated(p)
+    if script is None:
+        yield
+        return
+    errors: list[Exception] = []
+
+    def keeping(original: Callable[..., object]) -> Callable[..., object]:
+        def process(sampled: Request, *args: object, **kwargs: object) -> object:
+            try:
+                return original(sampled, *args, **kwargs)
+            except Exception as error:  # of any kind: the host would swallow it
+                if sampled is p:
+                    errors.append(error)
+                raise
+
+        return process
+
+    def tell(_stack: ExitStack, _patcher: UnetPatcher) -> None:
+        if errors:
+            raise UserError(_why_unapplied(p, script, errors[0])) from errors[0]
+
+    with wrapped(script, "process_before_every_sampling", keeping), when_patched(p, tell):
+        yield
+
+
+def _why_unapplied(p: Request, script: IntegratedScript, error: Exception) -> str:
+    units = script.get_enabled_units(p.script_args[script.args_from : script.args_to])
+    for number, unit in enumerate(units):
+        params = getattr(script, "current_params", {}).get(number)
+        if _takes_mask(unit) and params is not None and params.control_mask is None:
+            return f"ControlNet's {unit.module} of unit {number} needs a mask: give it one, or set Mask path."
+    return (
+        f"ControlNet could not apply its units ({type(error).__name__}: {error}): correct or disable them; "
+        "the WebUI's log has the error."
+    )
+
+
+def _why_unprepared(p: Request, number: int, unit: Unit, *, follows: bool) -> str:
+    if not follows and not _has_picture(unit) and not is_image_request(p):
         return f"ControlNet's unit {number} has no picture: give it one, or a video source to follow."
     return (
         f"ControlNet could not prepare its unit {number} (preprocessor {unit.module}): correct it; "
@@ -214,6 +261,10 @@ def _read_unit(
         files=listed_frames(readable_folder(named), named),
         mask_folder=str(readable_folder(masks)) if masks.strip() else None,
     )
+
+
+def _takes_mask(unit: Unit) -> bool:
+    return "inpaint" in unit.module.lower()
 
 
 def _is_unit(argument: object) -> bool:

@@ -51,5 +51,5 @@ def framed_encoders(window: Window) -> Generator[None, None, None]:
     """Inside, the encoders that ControlNet holds know which frames they see."""
     with ExitStack() as stack:
         for runtime in list(_encoder_runtimes):
-            stack.enter_context(runtime.frames(len(window.frames), window.frames, UNCHANGED))
+            stack.enter_context(runtime.frames(window.length, window.frames, UNCHANGED))
         yield

@@ -97,7 +97,7 @@ LAYOUT: tuple[Group, ...] = (
         "Longer clips: context windows",
         (
             ("batch_size", "overlap", "stride"),
-            ("context_scheduler", "context_fuse"),
+            ("context_scheduler", "context_fuse", "window_batch"),
             ("freenoise",),
         ),
     ),

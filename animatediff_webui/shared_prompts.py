@@ -17,7 +17,7 @@ def prompts_shared(unet: nn.Module) -> Generator[None]:
     """Inside, the UNet's cross-attention projects equal prompts of neighbouring rows once.
 
     A clip's frames mostly share a prompt, and at small sizes projecting it for each takes a tenth of a call
-    on a CPU. On other devices nothing changes: there the time is small, and looking for equal rows would wait.
+    on a CPU. On other devices nothing changes: it takes little there, and looking for equal rows would wait.
     """
     prompts = _Prompts()
     with ExitStack() as hooks:

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         frames=tuple(chosen.frames or DEFAULTS.frames),
         shrink=chosen.shrink,
         urls=tuple(chosen.url),
+        model=chosen.model,
         toy=chosen.toy,
     )
     results: list[Result] = []
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--shrink", type=int, default=1, help="2: layers at 256x256 pixels in place of 512x512"
     )
     parser.add_argument("--url", action="append", default=[], help="of two WebUIs; ours is the first")
+    parser.add_argument("--model", default=DEFAULTS.model, help="a motion module that both WebUIs have")
     parser.add_argument("--toy", action="store_true", help="tiny sizes, to see whether everything runs")
     parser.add_argument("--out", type=Path, default=Path("benchmarks.json"), help="the chart is beside it")
     return parser

@@ -9,7 +9,8 @@ import torch
 
 @dataclass(frozen=True)
 class Options:
-    """`bases`, `clips`, `frames`, `shrink`: of the layers; `toy`: tiny sizes, to see whether all runs."""
+    """`bases`, `clips`, `frames`, `shrink`: of the layers; `model`: the motion module that WebUIs at `urls`
+    are asked for; `toy`: tiny sizes, to see whether all runs."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
@@ -19,4 +20,5 @@ class Options:
     frames: tuple[int, ...] = (8, 16, 24, 32)
     shrink: int = 1
     urls: tuple[str, ...] = ()
+    model: str = ""
     toy: bool = False

@@ -17,15 +17,17 @@ SECONDS = 3600
 def run(options: Options) -> Iterator[Result]:
     """One result a number of frames; none without two addresses."""
     for num_frames in FRAMES if len(options.urls) == 2 else ():
-        ours, theirs = (_request(url, num_frames) for url in options.urls)
+        ours, theirs = (_request(url, options.model, num_frames) for url in options.urls)
         timings = alternate({"ours": ours, "theirs": theirs}, options.rounds)
         figures = {"s": timings["theirs"].seconds, "ours, s": timings["ours"].seconds}
         ratio = timings["ours"].seconds / timings["theirs"].seconds
         yield Result("WebUI", f"64x64 pixels, {num_frames} frames", options.urls[1], ratio, figures)
 
 
-def _request(url: str, num_frames: int) -> Callable[[], object]:
+def _request(url: str, model: str, num_frames: int) -> Callable[[], object]:
     animation = {"enable": True, "video_length": num_frames, "batch_size": 16, "format": ["GIF"]}
+    if model:
+        animation["model"] = model
     payload = {
         "prompt": "a red circle",
         "width": 64,

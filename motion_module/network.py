@@ -209,6 +209,10 @@ class MotionLayer(nn.Module):
             return hidden
         if weight.device != hidden.device:
             self.to(hidden.device)
+        if hidden.device.type == "cpu":
+            # ldm's transformers return channels-last views, for which every later convolution would convert
+            # its weights, at each call.
+            hidden = hidden.contiguous()
         with without_autocast(hidden.device):
             shown = hidden if picture is None else hidden + picture
             added = self.temporal_transformer(shown.to(weight.dtype)).to(hidden.dtype)

@@ -130,6 +130,12 @@ def test_channels_last_hidden_states_give_the_same():
         assert relative_error(found, layer(hidden)) <= 1e-6
 
 
+def test_what_a_layer_gives_is_contiguous_on_cpus_where_other_layouts_slow_convolutions_down():
+    hidden = hidden_states(5, 32, 4, 4).to(memory_format=torch.channels_last)
+    with ONE_MODULE.frames(5):
+        assert ONE_MODULE.layers()[FIRST](hidden).is_contiguous()
+
+
 def test_batch_that_is_no_whole_number_of_clips_is_refused():
     module = module_of(V3)
     with (

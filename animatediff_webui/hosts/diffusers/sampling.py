@@ -19,6 +19,7 @@ from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.shared_prompts import prompts_shared
 
 from .denoising import build_denoiser
 from .pipelines import is_sdxl
@@ -112,6 +113,7 @@ def sample(
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
     with ExitStack() as stack:
+        stack.enter_context(prompts_shared(pipeline.unet))
         if request.ensemble is not None:
             stack.enter_context(request.ensemble.injected(pipeline.unet, request.loras))
         if request.image_prompts is not None:

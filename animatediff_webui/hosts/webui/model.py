@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from animatediff_webui.core.windows import Window
+from animatediff_webui.shared_prompts import prompts_shared
 from motion_module.lora.unets import unet_loras
 from motion_module.schedules import BetaSchedule
 
@@ -43,6 +44,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
         stack.enter_context(backend.estimated(call.share))
         stack.enter_context(unet_loras(backend.unet, loras))
         stack.enter_context(animation.ensemble.injected(backend.unet, loras))
+        stack.enter_context(prompts_shared(backend.unet))
         stack.enter_context(backend.scheduled(animation.schedule))
         stack.enter_context(backend.wrapped_call(call.around))
         yield

@@ -190,18 +190,8 @@ def read_ensemble(
     first, *others = modules
     motion = plan.parameters.motion
     _refuse_twice(modules)
-    active = [
-        ActiveModule(
-            first,
-            MotionControl(
-                read_values(plan.motion.scale, read_mask),
-                read_values(plan.motion.effect, read_mask),
-                cameras=None if camera is None else _read_cameras(plan, read_poses),
-            ),
-            read_steps(motion.effect_schedule, num_steps, "effect_schedule"),
-            site_strengths(motion.blocks, first, "motion_blocks"),
-        )
-    ]
+    cameras = None if camera is None else _read_cameras(plan, read_poses)
+    active = [_read_first(plan, first, num_steps, read_mask, cameras)]
     for module, asked, values in zip(others, motion.modules.modules, plan.motion.further, strict=True):
         active.append(
             ActiveModule(
@@ -216,6 +206,20 @@ def read_ensemble(
     if camera is not None:
         check_fits(camera, first)
     return Ensemble(tuple(active), plan.motion, camera)
+
+
+def _read_first(
+    plan: Plan, module: MotionModule, num_steps: int, read_mask: ReadMask, cameras: Cameras | None
+) -> ActiveModule:
+    """The first module, to which the parameters of motion belong."""
+    motion = plan.parameters.motion
+    scale, effect = (read_values(values, read_mask) for values in (plan.motion.scale, plan.motion.effect))
+    return ActiveModule(
+        module,
+        MotionControl(scale, effect, cameras=cameras),
+        read_steps(motion.effect_schedule, num_steps, "effect_schedule"),
+        site_strengths(motion.blocks, module, "motion_blocks"),
+    )
 
 
 def _read_cameras(plan: Plan, read_poses: Callable[[str], str]) -> Cameras | None:

@@ -6,6 +6,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 (older ones get as far as this)
     sys.exit("This needs Python 3.10 or newer, but is %d.%d: install a newer one." % sys.version_info[:2])  # noqa: UP031
 
 import gc
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +32,9 @@ def main() -> int:
     # Loading makes hundreds of thousands of objects that stay: a fifth of its time went into looking for
     # garbage among them.
     gc.set_threshold(1_000_000)
+    # PyTorch's threads wait for one another by spinning: beside one other busy process, a clip took six times
+    # as long as with threads that sleep.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from standalone.command_line import main as run
 
     return run(sys.argv[1:])

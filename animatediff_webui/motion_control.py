@@ -12,13 +12,18 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from animatediff_webui.core.camera import parse_poses
 from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
+from motion_module.camera.cameras import Cameras
+from motion_module.camera.injection import camera_merged, check_fits
+from motion_module.camera.network import CameraCtrl
 from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, Reference, View
 from motion_module.group_norms import video_group_norms
 from motion_module.injection import injected
 from motion_module.lora.strengths import Strength, motion_loras
 from motion_module.lora.weights import MotionLora
 from motion_module.module import MotionModule
+from motion_module.placeable import Placeable
 from motion_module.spec import MotionModuleSpec, Site
 
 if TYPE_CHECKING:
@@ -75,10 +80,18 @@ class ActiveModule:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The motion modules that animate a clip, one behind the other; the first one's wishes count for all."""
+    """The motion modules that animate a clip, one behind the other; the first one's wishes count for all, and
+    it alone is told of a camera."""
 
     modules: tuple[ActiveModule, ...]
     plan: MotionPlan
+    camera: CameraCtrl | None = None
+
+    @property
+    def parts(self) -> tuple[Placeable, ...]:
+        """What runs beside the UNet's own layers."""
+        modules = tuple(active.module for active in self.modules)
+        return modules if self.camera is None else (*modules, self.camera)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -92,7 +105,13 @@ class Ensemble:
         )
         if self.plan.has_picture and not self.takes_picture:
             unused = f"The motion picture is not used, because {first.name} takes none: {TAKE_PICTURES} do."
-            return (*wishes, unused)
+            wishes = (*wishes, unused)
+        if self.camera is not None and first.spec.family != self.camera.spec.made_for:
+            made_for = f"{self.camera.name} was made for {self.camera.spec.made_for}, not for "
+            wishes = (
+                *wishes,
+                f"{made_for}{first.name} ({first.spec.family}): the camera may move otherwise.",
+            )
         return wishes
 
     @property
@@ -131,6 +150,8 @@ class Ensemble:
                 theirs = [*each.loras, *(() if number else loras)]
                 stack.enter_context(motion_loras(each.module, theirs))
                 stack.enter_context(injected(unet, each.module, each.strengths))
+            if self.camera is not None:
+                stack.enter_context(camera_merged(self.modules[0].module, self.camera))
             stack.enter_context(video_group_norms(unet, self.modules[0].module))
             yield
 
@@ -157,25 +178,20 @@ def read_ensemble(
     *,
     read_mask: ReadMask,
     find_lora: Callable[[str], MotionLora],
+    camera: CameraCtrl | None,
+    read_poses: Callable[[str], str],
 ) -> Ensemble:
     """The modules, as the plan wants them to act: the first one, and then those of its list, in order.
 
-    `read_mask` reads masks, `find_lora` gives a module's own LoRA by its name. Raises ParameterError for
-    what cannot be used.
+    `read_mask` reads masks, `read_poses` the text of a pose file, `find_lora` gives a module's own LoRA by
+    its name. `camera` is what tells the first module of a camera. Raises ParameterError for what cannot be
+    used, and MotionModuleError where the camera model was made for other modules.
     """
     first, *others = modules
     motion = plan.parameters.motion
     _refuse_twice(modules)
-    active = [
-        ActiveModule(
-            first,
-            MotionControl(
-                read_values(plan.motion.scale, read_mask), read_values(plan.motion.effect, read_mask)
-            ),
-            read_steps(motion.effect_schedule, num_steps, "effect_schedule"),
-            site_strengths(motion.blocks, first, "motion_blocks"),
-        )
-    ]
+    cameras = None if camera is None else _read_cameras(plan, read_poses)
+    active = [_read_first(plan, first, num_steps, read_mask, cameras)]
     for module, asked, values in zip(others, motion.modules.modules, plan.motion.further, strict=True):
         active.append(
             ActiveModule(
@@ -187,7 +203,43 @@ def read_ensemble(
                 loras=[(find_lora(name), strength) for name, strength in asked.loras],
             )
         )
-    return Ensemble(tuple(active), plan.motion)
+    if camera is not None:
+        check_fits(camera, first)
+    return Ensemble(tuple(active), plan.motion, camera)
+
+
+def _read_first(
+    plan: Plan, module: MotionModule, num_steps: int, read_mask: ReadMask, cameras: Cameras | None
+) -> ActiveModule:
+    """The first module, to which the parameters of motion belong."""
+    motion = plan.parameters.motion
+    scale, effect = (read_values(values, read_mask) for values in (plan.motion.scale, plan.motion.effect))
+    return ActiveModule(
+        module,
+        MotionControl(scale, effect, cameras=cameras),
+        read_steps(motion.effect_schedule, num_steps, "effect_schedule"),
+        site_strengths(motion.blocks, module, "motion_blocks"),
+    )
+
+
+def _read_cameras(plan: Plan, read_poses: Callable[[str], str]) -> Cameras | None:
+    """How the clip is looked at. Raises ParameterError for a pose file that cannot be used."""
+    found, source = plan.motion.camera, plan.parameters.motion.camera.poses
+    if source is not None:
+        try:
+            text = read_poses(source)
+        except UserError as error:
+            raise ParameterError(f"camera_poses cannot be read: {error}") from error
+        found = parse_poses(text, "camera_poses")
+    if found is None:
+        return None
+    if len(found.poses) < plan.num_frames:
+        raise ParameterError(
+            f"camera_poses has {len(found.poses)} cameras, but {plan.num_frames} frames are generated: give "
+            "a line for each."
+        )
+    first = found.first(plan.num_frames)
+    return Cameras(torch.tensor(first.poses), torch.tensor(first.lenses))
 
 
 def read_steps(schedule: Schedule | None, num_steps: int, name: str) -> StepValues | None:

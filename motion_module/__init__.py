@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from motion_module.camera.cameras import Cameras
+from motion_module.camera.injection import camera_merged
+from motion_module.camera.loading import build_camera_ctrl, load_camera_ctrl
+from motion_module.camera.network import CameraCtrl
 from motion_module.control import UNCHANGED, FrameValues, MotionControl, Picture, Reference, View
 from motion_module.errors import (
     BrokenMotionModuleError,
@@ -41,6 +45,8 @@ __all__ = [
     "BaseModel",
     "BetaSchedule",
     "BrokenMotionModuleError",
+    "CameraCtrl",
+    "Cameras",
     "FrameValues",
     "IncompatibleBaseModelError",
     "LowRank",
@@ -60,8 +66,10 @@ __all__ = [
     "WrongKindError",
     "alphas_cumprod",
     "betas",
+    "build_camera_ctrl",
     "build_motion_lora",
     "build_motion_module",
+    "camera_merged",
     "check_checkpoint",
     "check_kind",
     "detect_base_model",
@@ -69,6 +77,7 @@ __all__ = [
     "detect_motion_module",
     "injected",
     "inspect_file",
+    "load_camera_ctrl",
     "load_motion_lora",
     "load_motion_module",
     "motion_loras",

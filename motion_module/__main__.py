@@ -11,8 +11,11 @@ from pathlib import Path
 
 import torch
 
+from motion_module.camera.loading import build_camera_ctrl
+from motion_module.camera.network import CameraCtrl
 from motion_module.errors import MotionModuleError, shorten
 from motion_module.families import FAMILY_NOTE
+from motion_module.kinds import CAMERACTRL, detect_kind
 from motion_module.loading import build_motion_module, load_motion_module
 from motion_module.lora.weights import MotionLora, detect_motion_lora
 from motion_module.module import MotionModule
@@ -45,6 +48,21 @@ def describe_module(module: MotionModule, naming: str) -> dict[str, str]:
     return {label: value for label, value in rows.items() if value}
 
 
+def describe_camera(camera: CameraCtrl) -> dict[str, str]:
+    """What `inspect` says of CameraCtrl."""
+    spec, parameters = camera.spec, list(camera.parameters())
+    dtypes = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in parameters)
+    return {
+        "family": spec.family,
+        "base model": spec.base_model.value if spec.base_model else "",
+        "dtype": ", ".join(dtypes),
+        "parameters": f"{sum(tensor.numel() for tensor in parameters):,}",
+        "widths": ", ".join(map(str, spec.widths)),
+        "context length": f"at most {spec.num_positions}",
+        "advice": f"a camera model: it wants a motion module beside it, {spec.made_for}, and a camera motion",
+    }
+
+
 def describe_lora(lora: MotionLora) -> dict[str, str]:
     """What `inspect` says of a LoRA."""
     layers = (*lora.temporal.values(), *lora.spatial.values())
@@ -58,9 +76,11 @@ def describe_lora(lora: MotionLora) -> dict[str, str]:
 
 
 def inspect(path: Path) -> str:
-    """What a file is, in lines; MotionModuleError where it is neither a motion module nor a LoRA."""
+    """What a file is, in lines; MotionModuleError where it is nothing that clips are animated with."""
     weights = read_weights(path)
-    if lora := detect_motion_lora(weights.tensors, path.stem):
+    if detect_kind(weights.tensors) is CAMERACTRL:
+        rows = describe_camera(build_camera_ctrl(weights.tensors, path.stem))
+    elif lora := detect_motion_lora(weights.tensors, path.stem):
         rows = describe_lora(lora)
     else:
         family = weights.notes.get(FAMILY_NOTE, "")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from motion_module.errors import MotionModuleError
+
+if TYPE_CHECKING:
+    from motion_module.camera.cameras import Cameras
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +115,8 @@ class MotionControl:
     A frame's value weighs how others attend to it. effect: h becomes h + effect (layer(h) - h).
     (Both as the multivals of the same names in ComfyUI-AnimateDiff-Evolved.) views: each attention's outputs
     over these frames are averaged; without any, all frames of a window attend to each other. picture: what a
-    module that animates a picture is shown. reference: what is seen of another window.
+    module that animates a picture is shown. reference: what is seen of another window. cameras: how the
+    frames are looked at, for a module that is told so.
     """
 
     scale: FrameValues | None = None
@@ -119,6 +124,7 @@ class MotionControl:
     views: tuple[View, ...] = ()
     picture: Picture | None = None
     reference: Reference | None = None
+    cameras: Cameras | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -138,14 +144,15 @@ class MotionControl:
 
     def of(self, frames: Sequence[int]) -> MotionControl:
         """What counts for some frames, by index."""
-        picture = self.picture
-        if self.scale is None and self.effect is None and picture is None:
+        picture, cameras = self.picture, self.cameras
+        if self.scale is None and self.effect is None and picture is None and cameras is None:
             return self
         return replace(
             self,
             scale=None if self.scale is None else self.scale.of(frames),
             effect=None if self.effect is None else self.effect.of(frames),
             picture=picture and replace(picture, affinity=picture.affinity.of(frames)),
+            cameras=cameras and cameras.of(frames),
         )
 
 

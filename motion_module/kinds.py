@@ -50,9 +50,11 @@ FANCYVIDEO = Kind(
 )
 MOTIONCTRL = Kind("MotionCtrl's", (rf"{MOTION_LAYER}.+\.cc_projection\.weight",), ELSEWHERE)
 CAMERACTRL = Kind(
-    "CameraCtrl's pose encoder",
+    "CameraCtrl",
     (rf"{PREFIX}encoder_down_conv_blocks\.{NUMBER}\..+|{MOTION_LAYER}.+\.qkv_merge\.weight",),
-    ELSEWHERE,
+    "choose it as the camera model, beside a motion module",
+    "CameraCtrl's own names",
+    "CameraCtrl.ckpt",
 )
 PORTRAIT_ANIMATOR = Kind(
     "Hallo or another network that animates a portrait",

@@ -53,7 +53,7 @@ def build_motion_module(
     weights = {key: tensors[source] for key, source in sources.items()}
     module = MotionModule(spec, name, fresh=False)
     check_complete(module, shapes_of(weights), names.unexpected)
-    _assign(module, weights, dtype or detect_dtype(weights.values()))
+    fill_in(module, weights, dtype or detect_dtype(weights.values()), module.name)
     return module.eval()
 
 
@@ -62,10 +62,18 @@ def check_complete(module: MotionModule, shapes: Mapping[str, Shape], unexpected
 
     Where a file has no position encodings at all, they are computed and not missed.
     """
-    of_what = f"{shorten(module.name) or 'The file'} is a motion module ({module.spec.family}), but"
     expected = shapes_of(module.state_dict())
     if not any(key.endswith(".pos_encoder.pe") for key in shapes):
         expected = {key: shape for key, shape in expected.items() if not key.endswith(".pos_encoder.pe")}
+    what = f"{shorten(module.name) or 'The file'} is a motion module ({module.spec.family})"
+    check_shapes(what, expected, shapes, unexpected)
+
+
+def check_shapes(
+    what: str, expected: Mapping[str, Shape], shapes: Mapping[str, Shape], unexpected: Iterable[str] = ()
+) -> None:
+    """BrokenMotionModuleError where `shapes` are not those that are expected of `what`, a half sentence."""
+    of_what = f"{what}, but"
     missing = [key for key in expected if key not in shapes]
     if missing:
         raise BrokenMotionModuleError(
@@ -86,15 +94,18 @@ def check_complete(module: MotionModule, shapes: Mapping[str, Shape], unexpected
             )
 
 
-def _assign(module: MotionModule, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Let the weights be the module's parameters and buffers; encodings not among them are computed."""
-    for key, _ in list(module.named_parameters()):
-        layer, name = _find_layer(module, key)
-        fill(layer, name, _convert(key, weights[key], dtype, module.name), requires_grad=False)
-    for key, computed in list(module.named_buffers()):
-        layer, name = _find_layer(module, key)
+def fill_in(network: nn.Module, weights: Mapping[str, Tensor], dtype: torch.dtype, of_file: str) -> None:
+    """Let the weights be the network's parameters and buffers; encodings not among them are computed.
+
+    BrokenMotionModuleError, naming the file, where one holds what cannot be a weight.
+    """
+    for key, _ in list(network.named_parameters()):
+        layer, name = _find_layer(network, key)
+        fill(layer, name, _convert(key, weights[key], dtype, of_file), requires_grad=False)
+    for key, computed in list(network.named_buffers()):
+        layer, name = _find_layer(network, key)
         # Copied, because one encoding of a file can be that of two layers.
-        setattr(layer, name, _convert(key, weights.get(key, computed), dtype, module.name).clone())
+        setattr(layer, name, _convert(key, weights.get(key, computed), dtype, of_file).clone())
 
 
 def _find_layer(module: nn.Module, key: str) -> tuple[nn.Module, str]:

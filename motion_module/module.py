@@ -13,6 +13,7 @@ from motion_module.layers import Layer
 from motion_module.network import MotionLayer
 from motion_module.picture_encoder import PictureEncoder
 from motion_module.picture_input import PictureInput
+from motion_module.placeable import Placeable
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
 
@@ -25,7 +26,7 @@ class MotionBlock(nn.Module):
         self.motion_modules = nn.ModuleList(MotionLayer(channels, spec, runtime) for _ in range(num_layers))
 
 
-class MotionModule(nn.Module):
+class MotionModule(Placeable):
     """The temporal layers of a UNet; `state_dict()` has the official names.
 
     Built from a spec alone it has fresh weights, which training starts from, and adds nothing yet.

@@ -6,7 +6,7 @@ spatial position: attention runs over the frames of one row, and everything else
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from einops import rearrange
@@ -36,7 +36,7 @@ class PositionEncoding(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Self-attention over the frames of one spatial position."""
+    """Self-attention over the frames of one spatial position; `merges` change its tokens before."""
 
     def __init__(self, channels: int, spec: MotionModuleSpec, runtime: Runtime) -> None:
         super().__init__()
@@ -47,6 +47,7 @@ class TemporalAttention(nn.Module):
         self.pos_encoder = PositionEncoding(channels, spec.max_context_length, spec.stored_positions)
         self.num_heads = spec.num_heads
         self.runtime = runtime
+        self.merges: list[Callable[[Tensor], Tensor]] = []
 
     def forward(self, tokens: Tensor, added_to: Tensor, scale: Tensor | None = None) -> Tensor:
         """`f r c` to the same; the keys are multiplied by `scale`, `f|1 r|1 1`."""
@@ -56,6 +57,8 @@ class TemporalAttention(nn.Module):
 
     def attend(self, tokens: Tensor, scale: Tensor | None) -> Tensor:
         tokens = self.pos_encoder(tokens)
+        for merge in self.merges:
+            tokens = merge(tokens)
         query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
         if scale is not None:
             key = key * scale
@@ -148,6 +151,7 @@ class TemporalTransformer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """`(b f) c h w` -> the addition."""
         num_frames, (height, width) = self.runtime.count_frames(hidden), hidden.shape[2:]
+        self.runtime.size = (height, width)
         clips = rearrange(self.norm(hidden), "(b f) c h w -> b f c (h w)", f=num_frames)
         scale = self.attention_scale(height, width, clips)
         if torch.is_grad_enabled():

@@ -46,17 +46,23 @@ class Runtime:
     """What all layers of a module share; each has its own, so two are never equal.
 
     num_frames: of a clip, None while the module does not run; frame_indices: which frames of the animation
-    those are, of one clip or of several, one after the other, which a batch has any number of times;
-    control: how strongly the module acts on them; pieces: how much of it goes through a layer at once; rows:
-    which rows of a layer's tokens that is; clips: which of the batch's clips those are of; kept: of the
-    step's first window, by attention.
+    those are, of one clip or of several, one after the other, which a batch has any number of times, and of a
+    view alone while one is looked at: then `places` are the view's in each clip. window_length and
+    window_frames: what those two are without a view. control: how strongly the module acts on them; pieces:
+    how much of it goes through a layer at once; rows: which rows of a layer's tokens that is; clips: which of
+    the batch's clips those are of; size: that layer's height and width; kept: of the step's first window, by
+    attention.
     """
 
     control: MotionControl
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
+    window_length: int = 0
+    window_frames: tuple[int, ...] = ()
+    places: tuple[int, ...] = ()
     pieces: Pieces = field(default_factory=Pieces)
     rows: slice = field(default_factory=lambda: slice(None))
+    size: tuple[int, int] = (0, 0)
     clips: range = range(1)
     kept: dict[object, Kept] = field(default_factory=dict[object, Kept])
 
@@ -67,26 +73,29 @@ class Runtime:
         `control` is of all frames of the animation.
         """
         previous = self.num_frames, self.frame_indices, self.control
+        window = self.window_length, self.window_frames
         self.num_frames, self.frame_indices, self.control = num_frames, indices, control.of(indices)
+        self.window_length, self.window_frames = num_frames, indices
         if control.reference is not None and control.reference.is_first:
             self.kept = {}
         try:
             yield
         finally:
             self.num_frames, self.frame_indices, self.control = previous
+            self.window_length, self.window_frames = window
 
     @contextmanager
     def narrowed(self, places: tuple[int, ...]) -> Generator[None]:
         """Inside, the frames of each clip are those at these places among them."""
-        previous = self.num_frames, self.frame_indices
+        previous = self.num_frames, self.frame_indices, self.places
         narrowed: list[int] = []
         for clip in self.clip_indices():
             narrowed += [clip[place] for place in places]
-        self.num_frames, self.frame_indices = len(places), tuple(narrowed)
+        self.num_frames, self.frame_indices, self.places = len(places), tuple(narrowed), places
         try:
             yield
         finally:
-            self.num_frames, self.frame_indices = previous
+            self.num_frames, self.frame_indices, self.places = previous
 
     def clip_indices(self) -> list[tuple[int, ...]]:
         """`frame_indices`, clip by clip."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -21,8 +22,10 @@ Shape = tuple[int, ...]
 
 SUFFIXES = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
 """What files of weights are called; what they are, their contents say."""
-WRAPPERS = ("state_dict", "module", "model", "unet", "controlnet", "pose_encoder_state_dict")
+WRAPPERS = ("state_dict", "module", "model", "unet", "controlnet")
 """Where training scripts put the weights, beside the step and the like."""
+PARTS = ("pose_encoder_state_dict", "attention_processor_state_dict")
+"""Where CameraCtrl's puts those of its two parts, whose keys are all different."""
 MOST_WRAPPERS = 8
 """One in the other; more are a file that wraps itself."""
 LONGEST_KEY = 1000
@@ -204,13 +207,23 @@ def _unwrap(content: object, path: Path) -> Mapping[object, object]:
         if not isinstance(content, Mapping):
             return {}
         mapping = cast("Mapping[object, object]", content)
-        wrapped = [mapping[name] for name in WRAPPERS if isinstance(mapping.get(name), Mapping)]
-        if not wrapped:
+        parts = _mappings(mapping, PARTS)
+        wrapped = _mappings(mapping, WRAPPERS)
+        if parts:
+            content = dict(chain.from_iterable(part.items() for part in parts))
+        elif wrapped:
+            content = wrapped[0]
+        else:
             return mapping
-        content = wrapped[0]
     raise UnreadableFileError(
         f"{shorten(path.name)} wraps its weights more than {MOST_WRAPPERS} times: save its state dict alone."
     )
+
+
+def _mappings(mapping: Mapping[object, object], names: Iterable[str]) -> list[Mapping[object, object]]:
+    """What of these names holds weights."""
+    found = (mapping.get(name) for name in names)
+    return [cast("Mapping[object, object]", each) for each in found if isinstance(each, Mapping)]
 
 
 def _check_has_values(key: str, tensor: Tensor, path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from . import affinity, blocks, modules, multival
+from . import affinity, blocks, camera, modules, multival
 from .affinity import parse_affinity
 from .blocks import parse_blocks
+from .camera import parse_camera_motion
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
 from .modules import is_module_name, parse_modules
@@ -33,6 +34,7 @@ class Kind(Enum):
     NUMBER = "number"
     TEXT = "text"
     MODEL = "model"
+    FURTHER_MODEL = "further model"
     PATH = "path"
     MOMENT = "moment"
     IMAGE = "image"
@@ -43,6 +45,7 @@ class Kind(Enum):
     BLOCKS = "blocks"
     MODULES = "modules"
     AFFINITY = "affinity"
+    CAMERA = "camera"
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Field:
             Kind.NUMBER: f"a number{self._bounds}",
             Kind.TEXT: f"a text that matches {self.pattern}" if self.pattern else "a text",
             Kind.MODEL: 'a name from the module list, such as "mm.safetensors" or "folder/mm.safetensors"',
+            Kind.FURTHER_MODEL: 'a name from the module list, such as "CameraCtrl.ckpt"',
             Kind.PATH: "a path",
             Kind.MOMENT: 'the number of a frame, counted from 0, or a time such as "1.5s"',
             Kind.IMAGE: "a picture as base64 or a data URL",
@@ -102,6 +106,7 @@ class Field:
             Kind.BLOCKS: blocks.ALLOWED,
             Kind.MODULES: modules.ALLOWED,
             Kind.AFFINITY: affinity.ALLOWED,
+            Kind.CAMERA: camera.ALLOWED,
         }
         return words[self.kind]
 
@@ -143,7 +148,7 @@ class Field:
             return self.read(_number(stripped))
         if self.kind is Kind.CHOICES:
             return self.read(_listed_values(stripped))
-        return self.read(text if self.kind in (Kind.PATH, Kind.TEXT, Kind.MODEL) else stripped)
+        return self.read(text if self.kind in _AS_TYPED else stripped)
 
     def schema(self) -> dict[str, Any]:
         """This field as a JSON Schema; null always means the default. (Any: JSON.)"""
@@ -316,7 +321,9 @@ def _read_schedule(field: Field, raw: object) -> Schedule | None:
 
 _FINITE = 1e300
 _ANY_TEXT = re.compile(".*", re.DOTALL)
-_EMPTY_IS_MISSING = frozenset({Kind.PATH, Kind.IMAGE, Kind.MODEL, Kind.MOMENT})
+_NAMES = (Kind.MODEL, Kind.FURTHER_MODEL)
+_EMPTY_IS_MISSING = frozenset({*_NAMES, Kind.PATH, Kind.IMAGE, Kind.MOMENT})
+_AS_TYPED = frozenset({*_NAMES, Kind.PATH, Kind.TEXT})
 _BOOLEANS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
 _JSON_TYPES = {Kind.BOOL: "boolean", Kind.INTEGER: "integer", Kind.NUMBER: "number"}
 _WRITTEN_TYPES = {
@@ -325,13 +332,14 @@ _WRITTEN_TYPES = {
     Kind.BLOCKS: ("string", "object"),
     Kind.MODULES: ("string", "object", "array"),
     Kind.AFFINITY: ("string", "integer", "array"),
+    Kind.CAMERA: ("string",),
 }
 _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.BOOL: _read_bool,
     Kind.INTEGER: _read_integer,
     Kind.NUMBER: _read_number,
     Kind.TEXT: _read_text,
-    Kind.MODEL: _read_model,
+    **dict.fromkeys(_NAMES, _read_model),
     Kind.PATH: _read_path,
     Kind.MOMENT: _read_moment,
     Kind.IMAGE: _read_image,
@@ -342,4 +350,5 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.BLOCKS: lambda field, raw: parse_blocks(raw, field.name),
     Kind.MODULES: lambda field, raw: parse_modules(raw, field.name, _read_multival),
     Kind.AFFINITY: lambda field, raw: parse_affinity(raw, field.name),
+    Kind.CAMERA: lambda field, raw: parse_camera_motion(raw, field.name),
 }

@@ -16,6 +16,7 @@ from PIL import Image
 
 from .affinity import SMALL, Affinity
 from .blocks import ALL_BLOCKS, BlockWeights
+from .camera import NO_CAMERA, CameraMotion
 from .errors import ParameterError, shown, shown_text
 from .fields import Field, Kind, Value, json_value
 from .file_names import REQUEST_ID
@@ -151,6 +152,15 @@ class FreeInit:
 
 
 @dataclass(frozen=True)
+class Camera:
+    """How a camera moves, and which of CameraCtrl's files tells the motion module so."""
+
+    model: str | None = None
+    motion: CameraMotion = NO_CAMERA
+    poses: str | None = None
+
+
+@dataclass(frozen=True)
 class Motion:
     """How motion modules act: over frames, over the picture, over the UNet's blocks and over steps."""
 
@@ -165,6 +175,7 @@ class Motion:
     affinity: Affinity = SMALL
     reference: float = 0.0
     reference_end: float = 1.0
+    camera: Camera = Camera()
 
 
 @dataclass(frozen=True)
@@ -500,6 +511,23 @@ FIELDS: tuple[Field, ...] = (
         "reference_end", "motion.reference_end", "Reference end", Kind.NUMBER, "Motion",
         "Up to which share of sampling windows see the first one.",
         minimum=0, maximum=1,
+    ),
+    _row(
+        "camera_model", "motion.camera.model", "Camera model", Kind.FURTHER_MODEL, "Motion",
+        "CameraCtrl's file, by its name in the list of motion modules. Empty: no camera.",
+        details="It was made for AnimateDiff v3, which stays the motion module.",
+    ),
+    _row(
+        "camera_motion", "motion.camera.motion", "Camera motion", Kind.CAMERA, "Motion",
+        "How the camera moves: pan left, zoom in, tilt up, roll clockwise, orbit right, still.",
+        details="With a speed behind it, 1 if there is none, and several at once with + between them: pan "
+        "left 0.5 + zoom in.",
+    ),
+    _row(
+        "camera_poses", "motion.camera.poses", "Camera poses", Kind.PATH, "Motion",
+        "A pose file of RealEstate10K, with a line for each frame; it wins over the camera motion.",
+        details="A path, or the lines themselves.",
+        private=True,
     ),
     _row(
         "window_batch", "context.window_batch", "Windows at once", Kind.INTEGER, "Context windows",

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from .affinity import SMALL
+from .camera import CameraPoses
 from .errors import ParameterError
 from .formats import FORMATS, Format, format_names
 from .frame_rate import DEFAULT_FPS, exact_fps
@@ -15,7 +16,7 @@ from .frames import PING_PONG, ordered_frames
 from .loops import LOOPS
 from .multival import FrameValues
 from .noise import DEFAULT_NOISE, NOISE_TYPES, NoiseMix, free_noise_order
-from .parameters import FIELD_BY_NAME, Parameters, check_overlap
+from .parameters import FIELD_BY_NAME, Camera, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
 from .sources import SourceInfo, length_notes, shortest_source, source_rate
 from .steps import DEFAULT_STEPS
@@ -55,7 +56,8 @@ class JointLimits:
 
 def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
     """The limits of one module and more."""
-    return JointLimits(modules[0].context_length, min(module.max_context_length for module in modules))
+    most = min(module.max_context_length for module in modules)
+    return JointLimits(min(modules[0].context_length, most), most)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class MotionPlan:
 
     `affinity` is how alike each frame is to the picture that they animate. `reference` is how much each
     frame counts that windows see of the step's first one, up to the share `reference_end` of sampling.
+    `camera` is how it moves, where that is said by name.
     """
 
     scale: FrameValues
@@ -74,6 +77,7 @@ class MotionPlan:
     has_picture: bool = False
     reference: float = 0.0
     reference_end: float = 1.0
+    camera: CameraPoses | None = None
 
     @property
     def values(self) -> tuple[FrameValues, ...]:
@@ -285,7 +289,24 @@ def _plan_motion(parameters: Parameters, layout: ContextLayout, fps: Fraction) -
         motion.picture is not None,
         0.0 if layout.is_single or motion.view_length else motion.reference,
         motion.reference_end,
+        _plan_camera(motion.camera, num_frames),
     )
+
+
+def _plan_camera(camera: Camera, num_frames: int) -> CameraPoses | None:
+    """The cameras of a motion by name. Raises ParameterError where what is said does not go together."""
+    is_moved = bool(camera.motion.moves or camera.poses)
+    if is_moved and camera.model is None:
+        name = "camera_poses" if camera.poses else "camera_motion"
+        raise ParameterError(
+            f"There is a {name}, but no camera_model that could follow it: name CameraCtrl's."
+        )
+    if camera.model is not None and not is_moved:
+        raise ParameterError(
+            f"camera_model is {camera.model}, but nothing says how the camera moves: set camera_motion, such "
+            'as "still", or camera_poses.'
+        )
+    return None if camera.poses or not is_moved else camera.motion.over_frames(num_frames)
 
 
 def _plan_view(parameters: Parameters, num_frames: int) -> ContextLayout | None:
@@ -432,12 +453,28 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
         rows.append(("Reference", f"{written(motion.reference)} of the first window{end}"))
     if motion.picture is not None or motion.affinity != SMALL:
         rows += [("Affinity", str(motion.affinity)), _drawn_row(plan.motion.affinity)]
+    rows += _camera_rows(plan)
     for value in plan.motion.values:
         field = FIELD_BY_NAME.get(value.name)
         row = (field.label, value.text) if field else ("Effect", f"{value.text} of {value.name}")
         rows.append(row)
         if min(value.values) < max(value.values):
             rows.append(_drawn_row(value.values))
+    return rows
+
+
+def _camera_rows(plan: Plan) -> list[tuple[str, str]]:
+    """How the camera moves, and a line for each of its ways, drawn from the lowest to the highest."""
+    camera, poses = plan.parameters.motion.camera, plan.motion.camera
+    if camera.poses:
+        return [("Camera", "as the pose file says")]
+    if poses is None:
+        return []
+    rows = [("Camera", str(camera.motion))]
+    for name, values in poses.ways().items():
+        low = min(values)
+        drawn = draw_values([value - low for value in values])
+        rows.append(("", f"{drawn}  {name}, {values[0]:.3g} to {values[-1]:.3g}"))
     return rows
 
 

@@ -37,7 +37,8 @@ VALUES: dict[str, Any] = {
     "motion_blocks": "down 0: 0.5", "modules": "second.safetensors", "view_length": 3, "view_overlap": 1,
     "noise_type": "constant", "noise_weight": 0.5, "noise_offset": 3, "cfg_schedule": "0: 7, 50%: 4",
     "motion_picture": base64_png((64, 64)), "affinity": "1, 0.9, 0.8",
-    "reference": 0.5, "reference_end": 0.75, "window_batch": 2,
+    "reference": 0.5, "reference_end": 0.75, "window_batch": 2, "camera_model": "CameraCtrl.ckpt",
+    "camera_motion": "pan left 0.5 + zoom in", "camera_poses": "poses.txt",
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""
 
@@ -78,6 +79,8 @@ def api_value(field: Field) -> st.SearchStrategy[Any]:
             st.sampled_from(["", "small", "Loop Large", "2", "1, .9,0.85", 5]),
             st.lists(st.floats(0, 1), min_size=1, max_size=20),
         ),
+        Kind.FURTHER_MODEL: st.sampled_from(["a.ckpt", "b/c.safetensors"]),
+        Kind.CAMERA: st.sampled_from(["", "still", "Pan Left 0.5 + zoom in", "orbit right .25"]),
         Kind.CHOICES: st.lists(st.sampled_from(field.choices or ("x",)), unique=True),
     }
     return strategies[field.kind]

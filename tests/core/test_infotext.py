@@ -35,7 +35,10 @@ def infotext(field: str) -> str:
 
 def public_parameters(arguments: dict[str, Any]) -> Parameters:
     """What infotexts hold of a request: no pictures, no paths, no masks."""
-    private = ("video_source", "video_path", "mask_path", "last_frame", "motion_picture", "window_batch")
+    private = (
+        "video_source", "video_path", "mask_path", "last_frame", "motion_picture", "camera_poses",
+        "window_batch",
+    )  # fmt: skip
     values = {key: value for key, value in arguments.items() if key not in private}
     for key in ("motion_scale", "motion_effect"):
         if key in values:

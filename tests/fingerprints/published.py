@@ -170,6 +170,32 @@ def sparsectrl_encoder(widths: tuple[int, ...] = SD15_WIDTHS) -> Shapes:
     return shapes
 
 
+def camera_ctrl(widths: tuple[int, ...] = SD15_WIDTHS, positions: int = 16) -> dict[str, Shapes]:
+    """CameraCtrl.ckpt, by its two parts: an encoder of a level for each of the UNet's, and merging layers."""
+    encoder: Shapes = {
+        "encoder_conv_in.weight": (widths[0], 384, 3, 3),
+        "encoder_conv_in.bias": (widths[0],),
+    }
+    for level, c in enumerate(widths):
+        for number in range(2):
+            block = f"encoder_down_conv_blocks.{level}.{number}"
+            before = widths[max(level - 1, 0)] if number == 0 else c
+            if before != c:
+                encoder |= {f"{block}.in_conv.weight": (c, before, 1, 1), f"{block}.in_conv.bias": (c,)}
+            encoder |= {f"{block}.block1.weight": (c, c, 3, 3), f"{block}.block1.bias": (c,)}
+            encoder |= {f"{block}.block2.weight": (c, c, 1, 1), f"{block}.block2.bias": (c,)}
+            temporal = f"encoder_down_attention_blocks.{level}.{number}"
+            for part, shape in layer_parts(c, positions).items():
+                if part.startswith("transformer_blocks.0.") and ".1." not in part:
+                    encoder[f"{temporal}.{part.removeprefix('transformer_blocks.0.')}"] = shape
+    merges: Shapes = {}
+    for block, layer, c in Published("", "").sites(widths):
+        part = "transformer_blocks.0.attention_blocks.0.processor.qkv_merge"
+        merges[official_key(block, layer, f"{part}.weight")] = (c, c)
+        merges[official_key(block, layer, f"{part}.bias")] = (c,)
+    return {"pose_encoder_state_dict": encoder, "attention_processor_state_dict": merges}
+
+
 def write() -> None:
     """Write every file's fingerprint at full size."""
     fingerprints = {published.file_name: published.shapes() for published in MOTION_MODULES}
@@ -177,6 +203,7 @@ def write() -> None:
         "v2_lora_PanLeft": motion_lora(),
         "v3_sd15_adapter": domain_adapter(),
         "v3_sd15_sparsectrl_rgb": sparsectrl_encoder(),
+        "CameraCtrl": {key: shape for part in camera_ctrl().values() for key, shape in part.items()},
     }
     for name, shapes in fingerprints.items():
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(shape)}" for key, shape in shapes.items())

@@ -100,6 +100,8 @@ GOOD: dict[Kind, Callable[[Field, Random], Any]] = {
     Kind.MULTIVAL: lambda field, random: random.choice((0, 1.5, "0.25", "0: 1, 100%: 0", {"mask": "masks"})),
     Kind.SCHEDULE: lambda field, random: random.choice(("", "0: 1", "0: 7, 100%: 4 hold")),
     Kind.BLOCKS: lambda field, random: random.choice(("", "mid: 0", {"up 3.1": 0.5})),
+    Kind.FURTHER_MODEL: lambda field, random: random.choice(("CameraCtrl.ckpt", "../x.ckpt", "a/b")),
+    Kind.CAMERA: lambda field, random: random.choice(("pan left", "orbit right 0.5 + roll clockwise", "")),
     Kind.AFFINITY: lambda field, random: random.choice(("small", 3, [1, 0.5], "1, 0.25")),
     Kind.MODULES: lambda field, random: random.choice(("", [], "")),
     Kind.CHOICES: lambda field, random: random.choices(field.choices, k=random.randrange(1, 5)),

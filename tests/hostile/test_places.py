@@ -50,7 +50,17 @@ def become(user: int) -> Callable[[], None]:
     return change
 
 
-IMPOSSIBLE = ("file", "file/below", "/dev/null", "/proc/nope", "x" * 300, "x" * 5000, "", " ", "s3://bucket/x")
+IMPOSSIBLE = (
+    "file",
+    "file/below",
+    "/dev/null",
+    "/proc/nope",
+    "x" * 300,
+    "x" * 5000,
+    "",
+    " ",
+    "s3://bucket/x",
+)
 
 
 @pytest.mark.parametrize("command", ["generate", "plan", "evaluate"])

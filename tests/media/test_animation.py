@@ -310,7 +310,5 @@ def test_ctrl_c_while_frames_in_between_are_made_keeps_those_that_are_ready(tmp_
 
     written, playback = [], Playback(between=stopped)
     with pytest.raises(KeyboardInterrupt):
-        write_animation(
-            clip(3), tmp_path / "clip", ["GIF"], fps=8, playback=playback, report=written.append
-        )
+        write_animation(clip(3), tmp_path / "clip", ["GIF"], fps=8, playback=playback, report=written.append)
     assert (written[0].num_frames, written[0].error) == (2, None)

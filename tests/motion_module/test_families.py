@@ -125,7 +125,6 @@ LAYER = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.
 ELSEWHERE = {
     "FancyVideo's": (f"{LAYER}.attention_blocks.0.to_q.weight", "module.fps_embedding.linear.weight"),
     "MotionCtrl's": (f"{LAYER}.attention_blocks.0.to_q.weight", f"{LAYER}.cc_projection.weight"),
-    "CameraCtrl's": ("encoder_conv_in.weight", "encoder_down_conv_blocks.0.0.block1.weight"),
     "Hallo": (f"denoising_unet.{LAYER}.attention_blocks.0.to_q.weight", "audioproj.proj1.weight"),
     "Stable Video Diffusion": ("model.diffusion_model.input_blocks.1.1.time_stack.0.attn1.to_q.weight",),
     "ZeroScope's or AnimateAnything's": ("down_blocks.0.temp_attentions.0.proj_in.weight",),

@@ -54,7 +54,16 @@ OTHERS = {
     "interp_models": ["FOLDER", "--interp", "FILM"], "preview_every": ["1"], "quiet": None, "verbose": None,
 }  # fmt: skip
 """Options that are no rows of the tables of picture and animation; None for those that take nothing."""
-FILES = ("video_source", "video_path", "mask_path", "last_frame", "modules")
+FILES = (
+    "video_source",
+    "video_path",
+    "mask_path",
+    "last_frame",
+    "modules",
+    "camera_model",
+    "camera_motion",
+    "camera_poses",
+)
 """Options that name files, which have runs of their own."""
 HOSTS_OWN = {
     "--always-low-vram", "--always-no-vram", "--gradio-allowed-path", "--lowvram", "--medvram",

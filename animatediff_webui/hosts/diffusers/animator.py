@@ -19,9 +19,11 @@ from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_li
 from animatediff_webui.core.sources import SourceInfo
 from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.masks import read_mask
+from animatediff_webui.media.poses import read_poses
 from animatediff_webui.media.sources import ClipSource, opened_source
 from animatediff_webui.motion_control import Ensemble, read_ensemble
 from animatediff_webui.session import Session
+from motion_module.camera.network import CameraCtrl
 from motion_module.lora.weights import MotionLora, load_motion_lora
 from motion_module.module import MotionModule
 from motion_module.schedules import BetaSchedule
@@ -38,7 +40,7 @@ from .library_messages import quiet_libraries
 from .listeners import Listeners
 from .loras import ChosenLora, find_lora, lora_notes
 from .model_options import ModelOptions
-from .motion import load_further, load_motion
+from .motion import load_camera, load_further, load_motion
 from .pipelines import Pipeline
 from .preview import Preview, PreviewListener
 from .results import memory_explained
@@ -117,6 +119,7 @@ class Animator:
         self._loading, self._running = threading.RLock(), threading.RLock()
         self._is_running = False
         self._further: dict[str, MotionModule] = {}
+        self._cameras: dict[str, CameraCtrl] = {}
         self._networks = NetworkShelf(options, network_folder)
 
     @property
@@ -209,7 +212,9 @@ class Animator:
         ready = read_image_settings(image, self.image_defaults)
         chosen, parameters = read_settings(settings, ready, read_animation(animation))
         modules = self._modules(parameters)
-        limits = joint_limits([each.spec for each in modules]) if modules else None
+        camera = self._camera(parameters)
+        specs: list[ModuleLimits] = [each.spec for each in modules]
+        limits = joint_limits(specs if camera is None else [*specs, camera.spec]) if specs else None
         networks = read_guides(settings)
         self._networks.check(networks)
         with opened_source(parameters) as source:  # files of this machine, which stay
@@ -242,6 +247,19 @@ class Animator:
                     self._further[name] = load_further(name, self.options)
             return [self.module, *(self._further[name] for name in further)]
 
+    def _camera(self, parameters: Parameters) -> CameraCtrl | None:
+        """What tells the motion module of a camera, if that is asked for; the last one is kept."""
+        name = parameters.motion.camera.model
+        if name is None:
+            return None
+        if self.module is None:
+            raise ParameterError(f"camera_model is {name}, but motion_module is none: name one beside it.")
+        with self._loading:
+            if name not in self._cameras:
+                self._cameras = {}
+                self._cameras = {name: load_camera(name, self.options)}
+            return self._cameras[name]
+
     def _ensemble(self, plan: Plan, image: ImageSettings) -> Ensemble | None:
         modules = self._modules(plan.parameters)
         if not modules:
@@ -250,7 +268,10 @@ class Animator:
         def find(name: str) -> MotionLora:
             return load_motion_lora(find_lora(name, self.lora_folders))
 
-        ensemble = read_ensemble(plan, modules, image.steps, read_mask=read_mask, find_lora=find)
+        ensemble = read_ensemble(
+            plan, modules, image.steps, read_mask=read_mask, find_lora=find,
+            camera=self._camera(plan.parameters), read_poses=read_poses,
+        )  # fmt: skip
         ensemble.check_picture(is_there=motion_picture(plan, image) is not None)
         return ensemble
 

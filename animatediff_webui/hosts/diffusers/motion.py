@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from animatediff_webui.core.errors import UserError
+from motion_module.camera.loading import load_camera_ctrl
+from motion_module.camera.network import CameraCtrl
 from motion_module.loading import load_motion_module
 from motion_module.module import MotionModule
 from motion_module.weights_files import files_below
@@ -38,9 +40,21 @@ def load_motion(options: ModelOptions) -> MotionModule | None:
 
 
 def load_further(name: str, options: ModelOptions) -> MotionModule:
-    """A motion module beside the first, by its file's name, with or without its ending.
+    """A motion module beside the first, by its file's name. Raises UserError where there is none."""
+    path = find_further(name, options)
+    return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()
 
-    It is looked for in model/ and where the first one is. Raises UserError where there is none.
+
+def load_camera(name: str, options: ModelOptions) -> CameraCtrl:
+    """CameraCtrl for the first motion module, likewise."""
+    camera = load_camera_ctrl(find_further(name, options), dtype=options.torch_dtype)
+    return camera.to(options.torch_device)
+
+
+def find_further(name: str, options: ModelOptions) -> Path:
+    """A file beside the first motion module's or in model/, by its name, with or without its ending.
+
+    Raises UserError where there is none.
     """
     first = find_motion_module(options)
     places = [USER_MODULES] if first is None else [USER_MODULES, first.parent]
@@ -48,6 +62,6 @@ def load_further(name: str, options: ModelOptions) -> MotionModule:
         for path in sorted(files_below(folder)):
             listed = path.relative_to(folder)
             if name in (listed.as_posix(), listed.with_suffix("").as_posix()):
-                return load_motion_module(path, dtype=options.torch_dtype).to(options.torch_device).eval()
+                return path
     where = " or ".join(str(folder) for folder in places)
     raise UserError(f"There is no motion module {name!r} in {where}: put its file there.")

@@ -89,6 +89,9 @@ class AnimationKeywords(TypedDict, total=False):
     affinity: str | int | Sequence[float]
     reference: float
     reference_end: float
+    camera_model: str | None
+    camera_motion: str
+    camera_poses: Path | str | None
     window_batch: int
 
 

@@ -39,8 +39,8 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
     """
     loras = [(each.lora, each.strength) for each in animation.loras]
     with ExitStack() as stack:
-        for each in animation.ensemble.modules:
-            stack.enter_context(backend.placed(each.module, keep=animation.keep_on_gpu))
+        for part in animation.ensemble.parts:
+            stack.enter_context(backend.placed(part, keep=animation.keep_on_gpu))
         stack.enter_context(backend.estimated(call.share))
         stack.enter_context(unet_loras(backend.unet, loras))
         stack.enter_context(animation.ensemble.injected(backend.unet, loras))

@@ -12,6 +12,8 @@ import torch
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.file_names import natural_key
+from motion_module.camera.loading import load_camera_ctrl
+from motion_module.camera.network import CameraCtrl
 from motion_module.errors import NotAMotionModuleError
 from motion_module.loading import load_motion_module
 from motion_module.module import MotionModule
@@ -36,6 +38,7 @@ class ModuleLibrary:
         self._folders, self._hash_file = folders, hash_file
         self._loaded: dict[object, MotionModule] = {}
         self._hashes: dict[object, str | None] = {}
+        self._camera: tuple[object, CameraCtrl] | None = None
         self._others: set[object] = set()  # files that are no motion modules
 
     def paths(self) -> dict[str, Path]:
@@ -111,6 +114,23 @@ class ModuleLibrary:
             self._loaded[key] = module
         return self._loaded[key]
 
+    def load_camera(self, name: str | None, module: MotionModule) -> CameraCtrl | None:
+        """CameraCtrl of that listed name, in the module's dtype; from memory if it was used last.
+
+        Raises UserError and MotionModuleError.
+        """
+        if name is None:
+            self._camera = None
+            return None
+        listed, path = self.find(name)
+        dtype = next(module.parameters()).dtype
+        key = self._key(path, dtype)
+        if self._camera is None or self._camera[0] != key:
+            self._camera = None  # first, so that no two are in memory
+            self._camera = key, load_camera_ctrl(path, dtype=dtype)
+            self._camera[1].name = listed
+        return self._camera[1]
+
     def _key(self, path: Path, dtype: torch.dtype | None) -> object:
         return path, _stamp(path), dtype
 
@@ -129,12 +149,13 @@ class ModuleLibrary:
 
     def move_to_cpu(self) -> None:
         """Free the modules' GPU memory."""
-        for module in self._loaded.values():
+        cameras = () if self._camera is None else (self._camera[1],)
+        for module in (*self._loaded.values(), *cameras):
             module.to("cpu")
 
     def unload(self) -> None:
         """Free the modules' memory."""
-        self._loaded = {}
+        self._loaded, self._camera = {}, None
 
 
 def _without_suffix(name: str) -> str:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from motion_module.module import MotionModule
+    from motion_module.placeable import Placeable
 
 
 @contextmanager
 def on_device(
-    module: MotionModule, device: torch.device, *, layer_by_layer: bool = False, keep: bool = True
+    module: Placeable, device: torch.device, *, layer_by_layer: bool = False, keep: bool = True
 ) -> Generator[None, None, None]:
     """Inside, the module runs on `device`: whole, or, for hosts that do so, only the layer that runs.
 
@@ -35,7 +35,7 @@ def on_device(
 
 
 @contextmanager
-def whole_layers(module: MotionModule) -> Generator[None, None, None]:
+def whole_layers(module: Placeable) -> Generator[None, None, None]:
     """Inside, a layer of which anything is not where its input is comes there to run, and goes afterwards."""
     brought: set[torch.nn.Module] = set()
 

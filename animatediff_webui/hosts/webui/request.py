@@ -18,11 +18,12 @@ from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters
-from animatediff_webui.core.plan import Plan, build_plan, joint_limits
+from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
 from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.interpolation.models import InterpolationModels
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
+from animatediff_webui.media.poses import read_poses
 from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
 from motion_module.module import MotionModule
 from motion_module.weight_values import DTYPES_TO_RUN_IN
@@ -37,6 +38,7 @@ from .source import RequestSource, read_pictures
 
 if TYPE_CHECKING:
     from animatediff_webui.media.sources import ClipSource
+    from motion_module.camera.network import CameraCtrl
 
     from .loras import LoraLibrary
     from .motion_modules import ModuleLibrary
@@ -73,7 +75,7 @@ class Prepared:
         """The plan of a clip with these prompts. Raises the user's errors."""
         return build_plan(
             self.parameters,
-            module=joint_limits([module.module.spec for module in self.ensemble.modules]),
+            module=_limits([each.module for each in self.ensemble.modules], self.ensemble.camera),
             prompt=prompt,
             negative_prompt=negative_prompt,
             sources=self.source.infos,
@@ -96,7 +98,8 @@ def prepare(
     dtype = devices.dtype_unet if devices.dtype_unet in DTYPES_TO_RUN_IN else None
     further = [each.model for each in parameters.motion.modules.modules]
     module, *others = modules.load_all(parameters.model, further, dtype)
-    limits = joint_limits([each.spec for each in (module, *others)])
+    camera = modules.load_camera(parameters.motion.camera.model, module)
+    limits = _limits([module, *others], camera)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     units = tuple(find_units(p, partial(readable_path, is_api=p.is_api)))
     source = RequestSource(read_pictures(p), clip, units).settled()
@@ -104,12 +107,21 @@ def prepare(
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
     read = partial(read_mask, find=partial(readable_path, is_api=p.is_api))
-    ensemble = read_ensemble(plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require)
+    ensemble = read_ensemble(
+        plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require, camera=camera,
+        read_poses=partial(read_poses, find=partial(readable_path, is_api=p.is_api)),
+    )  # fmt: skip
     ensemble.check_picture(
         is_there=parameters.motion.picture is not None or source.pictures is not None  # img2img has one
     )
     guidance = _read_guidance(p, parameters)
     return Prepared(parameters, settings, ensemble, value, source, plan, guidance, interpolation)
+
+
+def _limits(modules: Sequence[MotionModule], camera: CameraCtrl | None) -> ModuleLimits:
+    """What all of them can see at once."""
+    limits: list[ModuleLimits] = [module.spec for module in modules]
+    return joint_limits(limits if camera is None else [*limits, camera.spec])
 
 
 def _interpolation_models(settings: Settings) -> InterpolationModels:

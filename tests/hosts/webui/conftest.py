@@ -12,11 +12,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from motion_module import MotionModule, MotionModuleSpec, alphas_cumprod, betas, write_motion_module
 from motion_module.schedules import BetaSchedule
+from tests.fingerprints.published import camera_ctrl
 from tests.motion_module.ldm_unet import LdmConfig, UNetModel
+from tests.motion_module.samples import random_tensors
 
 FAKE_HOST = Path(__file__).parent / "fake_host"
 ROOT = Path(__file__).parents[3]
@@ -113,6 +116,11 @@ def write_module(path, spec, seed=3):
         if name.endswith("proj_out.weight"):
             nn.init.normal_(weight, std=0.3)
     write_motion_module(module, path)
+
+
+def write_camera(path, widths):
+    parts = camera_ctrl(widths).values()
+    save_file({key: value for part in parts for key, value in random_tensors(part).items()}, path)
 
 
 def load_scripts(host, names="*.py"):

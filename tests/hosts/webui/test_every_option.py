@@ -9,10 +9,10 @@ from animatediff_webui.core.infotext import public
 from animatediff_webui.core.parameters import FIELDS, parse_parameters
 from motion_module import MotionModuleSpec
 from tests.core.arguments import VALUES
-from tests.hosts.webui.conftest import UNET, write_module
+from tests.hosts.webui.conftest import UNET, write_camera, write_module
 from tests.infotexts import find_animation
 
-NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path")
+NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path", "camera_poses")
 """Parameters that need files, or are refused: they have tests of their own."""
 FORMATS = ("GIF", "MP4", "WEBM", "WEBP", "AVIF", "APNG")
 ELSEWHERE = ("s3_enable", "s3_bucket", "s3_endpoint", "s3_folder")
@@ -27,6 +27,7 @@ def test_every_parameter_arrives_at_the_infotext(webui):
     second = webui.folder / "models" / "AnimateDiff" / VALUES["modules"]
     second.parent.mkdir()
     write_module(second, MotionModuleSpec(widths=UNET.widths))
+    write_camera(second.with_name(VALUES["camera_model"]), UNET.widths)
     p = webui.run(values, is_img2img=True, init_images=[picture], steps=3)
     found = find_animation(p.processed.infotexts[0])
     assert found is not None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from animatediff_webui.hosts.webui.host_types import ModelCall
-    from motion_module.module import MotionModule
+    from motion_module.placeable import Placeable
     from motion_module.schedules import BetaSchedule
 
 
@@ -46,7 +46,7 @@ class Backend(Protocol):
         """Inside, samplers that are made for this checkpoint follow `schedule`."""
         ...
 
-    def placed(self, module: MotionModule, *, keep: bool) -> AbstractContextManager[None]:
+    def placed(self, module: Placeable, *, keep: bool) -> AbstractContextManager[None]:
         """Inside, the motion module is where the UNet's calls find it; afterwards it stays if `keep`."""
         ...
 

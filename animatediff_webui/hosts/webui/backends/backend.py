@@ -25,7 +25,7 @@ from .patchers import (
 )
 
 if TYPE_CHECKING:
-    from motion_module.module import MotionModule
+    from motion_module.placeable import Placeable
 
 
 class Prediction(Protocol):
@@ -75,7 +75,7 @@ class ForgeBackend(Patched):
         return 1 / (1 + self._kmodel.predictor.sigmas[-1].item() ** 2)
 
     @contextmanager
-    def placed(self, module: MotionModule, *, keep: bool) -> Generator[None, None, None]:
+    def placed(self, module: Placeable, *, keep: bool) -> Generator[None, None, None]:
         """In the dtype that the UNet computes in: it may be stored in fewer bits."""
         module.to(self._kmodel.computation_dtype)
         with super().placed(module, keep=keep):

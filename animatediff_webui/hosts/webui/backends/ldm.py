@@ -18,7 +18,7 @@ from animatediff_webui.hosts.webui.placement import on_device
 from motion_module.schedules import BetaSchedule, alphas_cumprod
 
 if TYPE_CHECKING:
-    from motion_module.module import MotionModule
+    from motion_module.placeable import Placeable
 
 # SD1.x keeps these beside alphas_cumprod, and some samplers read them.
 _SQUARE_ROOTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -68,7 +68,7 @@ class LdmBackend:
         overrides = getattr(sd_models, "apply_alpha_schedule_override", None)
         return replaced_schedule(self.model, schedule, overrides)
 
-    def placed(self, module: MotionModule, *, keep: bool) -> AbstractContextManager[None]:
+    def placed(self, module: Placeable, *, keep: bool) -> AbstractContextManager[None]:
         layer_by_layer = bool(
             getattr(self.model, "lowvram", False) and getattr(shared.cmd_opts, "lowvram", False)
         )

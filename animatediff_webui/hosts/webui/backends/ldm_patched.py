@@ -30,7 +30,7 @@ from .patchers import (
 )
 
 if TYPE_CHECKING:
-    from motion_module.module import MotionModule
+    from motion_module.placeable import Placeable
 
 
 class BaseModel(RealModel, Protocol):
@@ -73,7 +73,7 @@ class LdmPatchedBackend(Patched):
         return self.model.alphas_cumprod[-1].item()
 
     @contextmanager
-    def placed(self, module: MotionModule, *, keep: bool) -> Generator[None, None, None]:
+    def placed(self, module: Placeable, *, keep: bool) -> Generator[None, None, None]:
         """In the dtype that the UNet computes in: it may be stored in fewer bits."""
         module.to(self._base.manual_cast_dtype or self._base.get_dtype())
         with super().placed(module, keep=keep):

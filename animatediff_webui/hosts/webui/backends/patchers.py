@@ -25,7 +25,7 @@ from animatediff_webui.hosts.webui.placement import on_device, whole_layers
 from motion_module.unets import detect_base_model
 
 if TYPE_CHECKING:
-    from motion_module.module import MotionModule
+    from motion_module.placeable import Placeable
 
 _EXTRA_MODELS = "extra_model_patchers_during_sampling"
 _LITTLE_MEMORY = ("LOW_VRAM", "NO_VRAM")
@@ -146,7 +146,7 @@ class Patched:
             yield
 
     @contextmanager
-    def placed(self, module: MotionModule, *, keep: bool) -> Generator[None, None, None]:
+    def placed(self, module: Placeable, *, keep: bool) -> Generator[None, None, None]:
         """The host loads and unloads the motion module with the UNet."""
         device = self.model.forge_objects.unet.load_device
         if self.memory.vram_state.name in _LITTLE_MEMORY:
@@ -219,7 +219,7 @@ def window_options(options: Mapping[str, object], times: torch.Tensor, num_rows:
 
 @contextmanager
 def loaded_along(
-    find_patchers: Callable[[], Sequence[Patcher]], module: MotionModule, memory: Memory
+    find_patchers: Callable[[], Sequence[Patcher]], module: Placeable, memory: Memory
 ) -> Generator[None, None, None]:
     """Inside, the host knows the module as one more model that the UNet's patchers need to sample.
 

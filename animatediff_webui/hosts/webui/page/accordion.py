@@ -207,7 +207,7 @@ class _Accordion:
 
     def _connect_preview(self, preview: gr.Button, close: gr.Button, plan: gr.HTML) -> None:
         """The page's script adds prompts and steps, which are the host's fields."""
-        sent = [field for field in FIELDS if field.kind not in (Kind.IMAGE, Kind.PATH)]
+        sent = [field for field in FIELDS if field.kind is not Kind.IMAGE and field.group != "Sources"]
         page = unsaved(gr.Textbox(visible=False, elem_id=self._id("page")))
         components = [self.components[field.name] for field in sent]
 

@@ -120,6 +120,7 @@ LAYOUT: tuple[Group, ...] = (
             ("noise_type", "noise_weight", "noise_offset"),
             ("reference", "reference_end"),
             ("motion_picture", "affinity"),
+            ("camera_model", "camera_motion", "camera_poses"),
         ),
         note=MOTION_NOTE,
     ),
@@ -209,12 +210,13 @@ def written_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if value not in ([], {}) else ""
 
 
-WRITTEN = frozenset({Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES, Kind.AFFINITY})
+WRITTEN = frozenset({Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES, Kind.AFFINITY, Kind.CAMERA})
 """Kinds whose values are written in a small language."""
 _WIDGET_KINDS = {
     Kind.BOOL: WidgetKind.CHECKBOX,
     Kind.MODEL: WidgetKind.DROPDOWN,
     Kind.CHOICES: WidgetKind.MULTISELECT,
+    Kind.FURTHER_MODEL: WidgetKind.TEXTBOX,
     Kind.TEXT: WidgetKind.TEXTBOX,
     Kind.PATH: WidgetKind.TEXTBOX,
     Kind.MOMENT: WidgetKind.TEXTBOX,

@@ -30,7 +30,7 @@ from .noise import NOISE_TYPES
 from .positions import Moment
 from .prompt_travel import BLENDINGS, EASINGS
 from .schedules import Schedule
-from .windows import BY_MEMORY, FUSE_WEIGHTS, SCHEDULERS
+from .windows import FUSE_WEIGHTS, SCHEDULERS
 
 __all__ = [
     "FIELDS",
@@ -91,7 +91,7 @@ class Context:
     closed_loop: str = "R-P"
     scheduler: str = "uniform"
     fuse: str = "pyramid"
-    window_batch: int = BY_MEMORY
+    window_batch: int = 1
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,10 @@ class JointLimits:
     max_context_length: int
 
 
-def joint_limits(modules: Sequence[ModuleLimits]) -> ModuleLimits:
-    """The limits of one module and more."""
-    most = min(module.max_context_length for module in modules)
+def joint_limits(modules: Sequence[ModuleLimits], camera: ModuleLimits | None = None) -> ModuleLimits:
+    """The limits of one module and more, and of what tells them of a camera."""
+    every = modules if camera is None else (*modules, camera)
+    most = min(each.max_context_length for each in every)
     return JointLimits(min(modules[0].context_length, most), most)
 
 

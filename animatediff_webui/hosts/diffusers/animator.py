@@ -213,8 +213,8 @@ class Animator:
         chosen, parameters = read_settings(settings, ready, read_animation(animation))
         modules = self._modules(parameters)
         camera = self._camera(parameters)
-        specs: list[ModuleLimits] = [each.spec for each in modules]
-        limits = joint_limits(specs if camera is None else [*specs, camera.spec]) if specs else None
+        specs = [each.spec for each in modules]
+        limits = joint_limits(specs, camera and camera.spec) if specs else None
         networks = read_guides(settings)
         self._networks.check(networks)
         with opened_source(parameters) as source:  # files of this machine, which stay

@@ -18,7 +18,7 @@ from animatediff_webui.core.errors import ParameterError
 from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters
-from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_limits
+from animatediff_webui.core.plan import Plan, build_plan, joint_limits
 from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.interpolation.models import InterpolationModels
 from animatediff_webui.media.masks import read_mask
@@ -38,7 +38,6 @@ from .source import RequestSource, read_pictures
 
 if TYPE_CHECKING:
     from animatediff_webui.media.sources import ClipSource
-    from motion_module.camera.network import CameraCtrl
 
     from .loras import LoraLibrary
     from .motion_modules import ModuleLibrary
@@ -73,9 +72,10 @@ class Prepared:
 
     def plan_with(self, prompt: str, negative_prompt: str) -> Plan:
         """The plan of a clip with these prompts. Raises the user's errors."""
+        camera = self.ensemble.camera
         return build_plan(
             self.parameters,
-            module=_limits([each.module for each in self.ensemble.modules], self.ensemble.camera),
+            module=joint_limits([each.module.spec for each in self.ensemble.modules], camera and camera.spec),
             prompt=prompt,
             negative_prompt=negative_prompt,
             sources=self.source.infos,
@@ -99,7 +99,7 @@ def prepare(
     further = [each.model for each in parameters.motion.modules.modules]
     module, *others = modules.load_all(parameters.model, further, dtype)
     camera = modules.load_camera(parameters.motion.camera.model, module)
-    limits = _limits([module, *others], camera)
+    limits = joint_limits([each.spec for each in (module, *others)], camera and camera.spec)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
     units = tuple(find_units(p, partial(readable_path, is_api=p.is_api)))
     source = RequestSource(read_pictures(p), clip, units).settled()
@@ -116,12 +116,6 @@ def prepare(
     )
     guidance = _read_guidance(p, parameters)
     return Prepared(parameters, settings, ensemble, value, source, plan, guidance, interpolation)
-
-
-def _limits(modules: Sequence[MotionModule], camera: CameraCtrl | None) -> ModuleLimits:
-    """What all of them can see at once."""
-    limits: list[ModuleLimits] = [module.spec for module in modules]
-    return joint_limits(limits if camera is None else [*limits, camera.spec])
 
 
 def _interpolation_models(settings: Settings) -> InterpolationModels:

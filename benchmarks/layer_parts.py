@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmarks.measuring import alternate
 from benchmarks.options import Options
 from benchmarks.results import Result
-from motion_module.attention import Backend, Inputs
+from motion_module.attention import Backend, Inputs, attend_by_products
 from motion_module.backends import AttentionBackends, backends_for
 from motion_module.kernels.switch import runs_kernels
 from motion_module.layers import LayerNorm
@@ -24,11 +24,11 @@ Subject = Callable[[], Tensor]
 
 @torch.no_grad()
 def compare_attention(case: str, size: tuple[int, int, int], options: Options) -> Iterator[Result]:
-    """One result for each backend that takes the shape `f r c`, beside the one that is chosen."""
+    """One result for each backend that takes the shape `f r c`, beside the one that would be chosen."""
     query, key, value = _draw((3, *size), options)
     inputs = Inputs(query, key, value, MotionModuleSpec().num_heads)
-    backends = AttentionBackends()
-    candidates = backends_for(inputs.query)
+    candidates = backends_for(inputs.query) | {"products": attend_by_products}
+    backends = AttentionBackends(lambda query: candidates)
     for _ in range(TIMINGS * len(candidates)):
         backends.attend(inputs)
     subjects = {

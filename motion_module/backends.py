@@ -1,7 +1,7 @@
 """Attention by whichever backend is the quickest for the shape on this machine.
 
-CPUs and training have one backend each. On CUDA the first calls of a shape are each backend's in turn, timed,
-and all others the quickest one's: what they give differs by rounding.
+CPUs, training, and CUDA without xformers have one backend each. Where there are more, the first calls of a
+shape are each backend's in turn, timed, and all others the quickest one's: these differ by rounding.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ def backends_for(query: Tensor) -> dict[str, Backend]:
     found: dict[str, Backend] = {"SDPA": attend_by_sdpa}
     if not query.is_cuda or torch.is_grad_enabled() or torch.are_deterministic_algorithms_enabled():
         return found
-    found["products"] = attend_by_products
     if _has_xformers():
         found["xformers"] = attend_by_xformers
     if runs_kernels(query):

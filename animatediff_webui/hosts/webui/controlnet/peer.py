@@ -16,8 +16,8 @@ import torch
 
 from animatediff_webui.hosts.webui.host_types import Request, Script
 from motion_module.errors import MotionModuleError
-from motion_module.inspection import inspect_file
-from motion_module.kinds import SPARSECTRL_ENCODER
+from motion_module.kinds import SPARSECTRL_ENCODER, detect_kind
+from motion_module.weights_files import read_shapes
 
 
 class Unit(Protocol):
@@ -138,7 +138,7 @@ def is_sparsectrl(unit: Unit) -> bool:
     """Whether a unit's model is one."""
     path = find_model(unit.model)
     with suppress(MotionModuleError):  # what ControlNet reads and we do not is something else
-        return path is not None and inspect_file(path).kind is SPARSECTRL_ENCODER
+        return path is not None and detect_kind(read_shapes(path).shapes) is SPARSECTRL_ENCODER
     return False
 
 

@@ -31,23 +31,30 @@ OVERLAP = 4
 
 @dataclass(frozen=True)
 class Asked:
-    """The same for both; sizes are in pixels."""
+    """The same for both; sizes are in pixels. Where `has_views`, the windows are of the temporal layers alone,
+    as FreeNoise's are; others are of the whole UNet."""
 
     num_frames: int
     steps: int
     side: int = 128
+    has_views: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        return self.num_frames > CONTEXT_LENGTH
 
     def __str__(self) -> str:
-        windows = f", windows of {CONTEXT_LENGTH}" if self.num_frames > CONTEXT_LENGTH else ""
+        whose = " in the temporal layers" if self.has_views else ""
+        windows = f", windows of {CONTEXT_LENGTH}{whose}" if self.is_long else ""
         return f"{self.num_frames} frames{windows}, {self.steps} steps, {self.side}x{self.side}"
 
 
-ASKED = (Asked(16, 10), Asked(64, 10))
-TOY_ASKED = (Asked(4, 2, 64), Asked(20, 1, 64))
+ASKED = (Asked(16, 10), Asked(64, 10), Asked(64, 10, has_views=True))
+TOY_ASKED = (Asked(4, 2, 64), Asked(20, 1, 64), Asked(20, 1, 64, has_views=True))
 
 
 def run(options: Options) -> Iterator[Result]:
-    """One result a length; of a clip of one window, pictures are compared, too."""
+    """One result a row; of a clip of one window, pictures are compared, too."""
     animator = load_animator()
     pipeline = diffusers_pipeline(animator, SAMPLER)
     for asked in TOY_ASKED if options.toy else ASKED:
@@ -55,14 +62,13 @@ def run(options: Options) -> Iterator[Result]:
 
 
 def _compare(asked: Asked, animator: Animator, pipeline: AnimateDiffPipeline, rounds: int) -> Result:
-    is_long = asked.num_frames > CONTEXT_LENGTH
-    if is_long:
+    if asked.is_long:
         enable_free_noise(pipeline, CONTEXT_LENGTH, CONTEXT_LENGTH - OVERLAP)
     subjects: dict[str, Callable[[], list[Image.Image]]] = {
         "ours": lambda: _generate(asked, animator),
         "diffusers": lambda: _generate_by_diffusers(asked, pipeline),
     }
-    error = None if is_long else _difference(subjects["ours"](), subjects["diffusers"]())
+    error = None if asked.is_long else _difference(subjects["ours"](), subjects["diffusers"]())
     timings = alternate(subjects, rounds)
     ours, theirs = timings["ours"], timings["diffusers"]
     figures = {
@@ -71,7 +77,7 @@ def _compare(asked: Asked, animator: Animator, pipeline: AnimateDiffPipeline, ro
         "CPU ratio": ours.cpu_seconds / theirs.cpu_seconds,
         "median ratio": ours.median / theirs.median,
     }
-    subject = "AnimateDiffPipeline with its FreeNoise" if is_long else "AnimateDiffPipeline"
+    subject = "AnimateDiffPipeline with its FreeNoise" if asked.is_long else "AnimateDiffPipeline"
     return Result("clips", str(asked), subject, ours.seconds / theirs.seconds, figures, error)
 
 
@@ -85,7 +91,9 @@ def _generate(asked: Asked, animator: Animator) -> list[Image.Image]:
         width=asked.side,
         height=asked.side,
         video_length=asked.num_frames,
-        batch_size=min(CONTEXT_LENGTH, asked.num_frames),
+        batch_size=asked.num_frames if asked.has_views else min(CONTEXT_LENGTH, asked.num_frames),
+        view_length=CONTEXT_LENGTH if asked.has_views else 0,
+        view_overlap=OVERLAP if asked.has_views else -1,
     )
     return list(clip.frames())
 

@@ -14,7 +14,7 @@ from benchmarks.chart import to_svg
 from benchmarks.options import Options
 from benchmarks.results import Result, to_table, write_json
 
-BENCHMARKS = ("layers", "steps", "clips", "memory", "startup", "writers", "reading", "webuis")
+BENCHMARKS = ("layers", "steps", "clips", "memory", "lengths", "startup", "writers", "reading", "webuis")
 """Modules of this folder, each with a `run`; imported when they are run."""
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

@@ -69,6 +69,13 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> int:
     return _status("VmHWM") - before
 
 
+def most_bytes(device: torch.device) -> int:
+    """What this process has taken at most since it began. Raises OSError where there is no /proc."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return _status("VmHWM")
+
+
 def _status(name: str) -> int:
     with open(f"/proc/{os.getpid()}/status") as file:
         line = next(line for line in file if line.startswith(name))

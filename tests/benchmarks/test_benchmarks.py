@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from benchmarks import clips, layer_parts, layers, memory, reading, startup, steps
+from benchmarks import clips, layer_parts, layers, lengths, memory, reading, startup, steps
 from benchmarks.chart import to_svg
 from benchmarks.command_line import main
 from benchmarks.options import Options
@@ -58,15 +58,21 @@ def test_steps_agree_with_those_of_diffusers():
 
 @pytest.mark.slow
 def test_clips_agree_with_those_of_diffusers():
-    short, long = clips.run(TOY)
+    short, *long = clips.run(TOY)
     assert short.error <= 2 / 255
-    assert long.subject.endswith("FreeNoise")
+    assert [result.subject for result in long] == ["AnimateDiffPipeline with its FreeNoise"] * 2
 
 
 @pytest.mark.slow
 def test_memory_is_measured_for_both():
     (result,) = memory.run(TOY)
     assert set(result.figures) == {"MiB", "ours, MiB"}
+
+
+@pytest.mark.slow
+def test_a_longer_clip_takes_about_as_much_memory():
+    (result,) = lengths.run(TOY)
+    assert 0.9 < result.ratio < 1.2
 
 
 @pytest.mark.slow

@@ -38,7 +38,10 @@ class Kind:
 
 SPARSECTRL_ENCODER = Kind(
     "a SparseCtrl encoder, which is a ControlNet",
-    (rf"{PREFIX}controlnet_(?:cond_embedding|down_blocks|mid_block)\..+", rf"{MOTION_LAYER}.+"),
+    (
+        rf"{PREFIX}controlnet_(?:cond_embedding|down_blocks|mid_block)\..+|input_hint_block\..+",
+        rf"{MOTION_LAYER}.+",
+    ),
     "put it with the ControlNet models, and choose it in a ControlNet unit",
 )
 ELSEWHERE = "nothing here runs it: use the program it was made for"

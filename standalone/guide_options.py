@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from argparse import Action, ArgumentError, ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from animatediff_webui.core.errors import ParameterError, shown
+from animatediff_webui.core.keyframes import by_frame, parse_keyframe
 from animatediff_webui.hosts.diffusers.guides.settings import (
     CONTROL_IMAGE,
     CONTROL_VIDEO,
@@ -128,21 +128,13 @@ def _controlnet(said: Said) -> ControlNet:
 
 
 def _sparsectrl(said: Said) -> SparseCtrl:
-    keyframes = _by_frame(_parse_keyframe(text) for text in said.details.get(KEYFRAME.name, []))
+    keyframes = by_frame(parse_keyframe(text, KEYFRAME.name) for text in said.details.get(KEYFRAME.name, []))
     parsed: dict[str, Any] = dict(parse_network(said.text, SparseCtrl.keyword))  # Any: each is checked
     return SparseCtrl(**parsed, keyframes=keyframes)
 
 
-def _parse_keyframe(text: str) -> tuple[int, str]:
-    """`FRAME=FILE`. Raises ParameterError."""
-    frame, equals, picture = text.partition("=")
-    if not equals or not picture or not (frame.isascii() and frame.isdigit()):
-        raise ParameterError(f"keyframe is {shown(text)}, but must be FRAME=FILE, such as 0=first.png.")
-    return int(frame), picture
-
-
 def _ip_adapter(said: Said) -> IpAdapter:
-    images = _by_frame(_parse_ip_image(text) for text in said.details.get(IP_IMAGE.name, []))
+    images = by_frame(_parse_ip_image(text) for text in said.details.get(IP_IMAGE.name, []))
     parsed: dict[str, Any] = dict(parse_network(said.text, IpAdapter.keyword))  # Any: each is checked
     return IpAdapter(**parsed, images=images, image_encoder=said.last(IMAGE_ENCODER))
 
@@ -151,13 +143,3 @@ def _parse_ip_image(text: str) -> tuple[int, str]:
     """`FILE`, or `FILE@FRAME`."""
     picture, at, frame = text.rpartition("@")
     return (int(frame), picture) if at and picture and frame.isascii() and frame.isdigit() else (0, text)
-
-
-def _by_frame(pictures: Iterable[tuple[int, str]]) -> dict[int, str]:
-    """Pictures by frames. ParameterError where two are of one."""
-    found: dict[int, str] = {}
-    for frame, picture in pictures:
-        if frame in found:
-            raise ParameterError(f"Keyframe {frame} is given twice: give each frame one picture.")
-        found[frame] = picture
-    return found

@@ -10,12 +10,13 @@ from typing import Any, TypeAlias, cast
 
 from PIL import Image
 
-from . import affinity, blocks, camera, modules, multival
+from . import affinity, blocks, camera, keyframes, modules, multival
 from .affinity import parse_affinity
 from .blocks import parse_blocks
 from .camera import parse_camera_motion
 from .errors import ParameterError, ScheduleError, shown
 from .image import decode_image, encode_image
+from .keyframes import parse_keyframes
 from .modules import is_module_name, parse_modules
 from .multival import Multival, parse_multival
 from .positions import MAX_FRAME_NUMBER, read_moment
@@ -46,6 +47,7 @@ class Kind(Enum):
     MODULES = "modules"
     AFFINITY = "affinity"
     CAMERA = "camera"
+    KEYFRAMES = "keyframes"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Field:
             Kind.MODULES: modules.ALLOWED,
             Kind.AFFINITY: affinity.ALLOWED,
             Kind.CAMERA: camera.ALLOWED,
+            Kind.KEYFRAMES: keyframes.ALLOWED,
         }
         return words[self.kind]
 
@@ -276,8 +279,13 @@ def _read_image(field: Field, raw: object) -> Image.Image:
     if isinstance(raw, Image.Image):
         return raw
     if isinstance(raw, str):
-        return decode_image(decode_base64(raw, field.name), field.name)
+        return _decoder(field.name)(raw)
     raise field.refuse(raw)
+
+
+def _decoder(name: str) -> Callable[[str], Image.Image]:
+    """Makes pictures of base64 and data URLs, for the parameter `name`."""
+    return lambda text: decode_image(decode_base64(text, name), name)
 
 
 def _read_choice(field: Field, raw: object) -> str | int:
@@ -300,7 +308,7 @@ def _read_choices(field: Field, raw: object) -> tuple[str | int, ...]:
 
 
 def _read_multival(raw: object, name: str) -> Multival:
-    return parse_multival(raw, name).with_pictures(lambda text: decode_image(decode_base64(text, name), name))
+    return parse_multival(raw, name).with_pictures(_decoder(name))
 
 
 def _read_bounded_multival(field: Field, raw: object) -> Multival:
@@ -340,6 +348,7 @@ _WRITTEN_TYPES = {
     Kind.MODULES: ("string", "object", "array"),
     Kind.AFFINITY: ("string", "integer", "array"),
     Kind.CAMERA: ("string",),
+    Kind.KEYFRAMES: ("string", "array"),
 }
 _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.BOOL: _read_bool,
@@ -358,4 +367,5 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.MODULES: lambda field, raw: parse_modules(raw, field.name, _read_multival),
     Kind.AFFINITY: lambda field, raw: parse_affinity(raw, field.name),
     Kind.CAMERA: lambda field, raw: parse_camera_motion(raw, field.name),
+    Kind.KEYFRAMES: lambda field, raw: parse_keyframes(raw, field.name, _decoder(field.name)),
 }

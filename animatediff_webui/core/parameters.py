@@ -23,6 +23,7 @@ from .file_names import REQUEST_ID
 from .formats import FORMATS, format_names
 from .frame_rate import MAX_FPS
 from .freeinit import FILTERS
+from .keyframes import NO_KEYFRAMES, Keyframes
 from .loops import LOOPS
 from .modules import NO_FURTHER, ExtraModules
 from .multival import ONE, Multival
@@ -126,6 +127,7 @@ class Source:
     end: Moment | None = None
     stride: int = 1
     audio: bool = True
+    keyframes: Keyframes = NO_KEYFRAMES
 
 
 @dataclass(frozen=True)
@@ -537,6 +539,14 @@ FIELDS: tuple[Field, ...] = (
         details="The clip is the same, but for rounding. On CPUs, 0 is 1. With a reference or SparseCtrl, "
         "and with ControlNet's units in a WebUI, it is always 1.",
         minimum=0, maximum=MAX_WINDOW_BATCH, private=True,
+    ),
+    _row(
+        "keyframes", "source.keyframes", "Keyframe images", Kind.KEYFRAMES, "Sources",
+        "Pictures of some frames, such as 0=first.png; 15=last.png, for SparseCtrl and IP-Adapter.",
+        details="For ControlNet's units without a picture of their own: SparseCtrl draws these frames like "
+        "them, and IP-Adapter tells of them, travelling from one to the next. Paths; through the API also "
+        "base64 or data URLs.",
+        private=True,
     ),
 )  # fmt: skip
 

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
 from animatediff_webui.core.frame_rate import exact_fps
+from animatediff_webui.core.keyframes import Keyframes
 from animatediff_webui.core.received import decode_base64, is_received_file
 from animatediff_webui.core.sources import SourceInfo
 
-from .readers import FrameSource, read_frames
+from .readers import FrameSource, read_frames, read_picture
 from .readers.local import local_path
 from .sound import Sound
 
@@ -24,17 +25,20 @@ if TYPE_CHECKING:
     from animatediff_webui.core.parameters import Parameters
 
 FRAMES_FOLDER, MASKS_FOLDER = "image", "mask"
+Place: TypeAlias = "Callable[[str, str], Path]"
+"""Where the file or folder is that a parameter names; its name follows."""
 
 
 @dataclass(frozen=True)
 class ClipSource:
     """The frames that were chosen, None where no source was given, and masks for them, white where something
     is to be drawn anew. Of masks, one still picture serves all frames. `found_masks`: there are some beside
-    the frames, which nobody named."""
+    the frames, which nobody named. `keyframes` are pictures of some frames, in their order, as PNG files."""
 
     frames: FrameSource | None = None
     masks: FrameSource | None = None
     found_masks: bool = False
+    keyframes: tuple[tuple[int, Path], ...] = ()
 
     @property
     def infos(self) -> tuple[SourceInfo, ...]:
@@ -84,7 +88,8 @@ def opened_source(
         if source.masks is not None:
             masks = place(source.masks, "mask_path")
         has_found = masks is not None and source.masks is None
-        yield ClipSource(*_read_both(frames, masks, parameters), found_masks=has_found)
+        keyframes = _write_keyframes(Path(folder, "keyframes"), source.keyframes, place)
+        yield ClipSource(*_read_both(frames, masks, parameters), has_found, keyframes)
 
 
 def read_numbered(source: FrameSource | None, numbers: Iterable[int]) -> Iterator[Image.Image]:
@@ -103,15 +108,26 @@ def open_part(path: Path | str, parameters: Parameters) -> FrameSource:
     return _still(place) or _read_part(place, parameters, _rate(parameters))
 
 
-def _main_places(
-    folder: str | None, video: str | None, place: Callable[[str, str], Path]
-) -> tuple[Path | None, Path | None]:
+def _main_places(folder: str | None, video: str | None, place: Place) -> tuple[Path | None, Path | None]:
     """Where the frames are, and the masks in the same folder."""
     if folder is None:
         return (None if video is None else place(video, "video_source")), None
     path = place(folder, "video_path")
     frames, masks = path / FRAMES_FOLDER, path / MASKS_FOLDER
     return (frames if frames.is_dir() else path), (masks if masks.is_dir() else None)
+
+
+def _write_keyframes(folder: Path, keyframes: Keyframes, place: Place) -> tuple[tuple[int, Path], ...]:
+    """The pictures of frames as files of their own, upright and in RGB, whatever they were."""
+    folder.mkdir()
+    written: list[tuple[int, Path]] = []
+    for each in keyframes.keyframes:
+        named = each.picture
+        picture = read_picture(place(named, "keyframes")) if isinstance(named, str) else named
+        file = folder / f"{each.frame:09}.png"
+        picture.convert("RGB").save(file)
+        written.append((each.frame, file))
+    return tuple(written)
 
 
 def _read_both(

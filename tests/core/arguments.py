@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "motion_picture": base64_png((64, 64)), "affinity": "1, 0.9, 0.8",
     "reference": 0.5, "reference_end": 0.75, "window_batch": 2, "camera_model": "CameraCtrl.ckpt",
     "camera_motion": "pan left 0.5 + zoom in", "camera_poses": "poses.txt",
+    "keyframes": [{"frame": 0, "image": base64_png()}, {"frame": 5, "image": "last.png"}],
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""
 
@@ -81,6 +82,15 @@ def api_value(field: Field) -> st.SearchStrategy[Any]:
         ),
         Kind.FURTHER_MODEL: st.sampled_from(["a.ckpt", "b/c.safetensors"]),
         Kind.CAMERA: st.sampled_from(["", "still", "Pan Left 0.5 + zoom in", "orbit right .25"]),
+        Kind.KEYFRAMES: st.one_of(
+            st.sampled_from(["", "0=first.png; 15=last; one.png", "3 = C:\\a.png", []]),
+            st.lists(
+                st.fixed_dictionaries(
+                    {"frame": st.integers(0, 99), "image": st.sampled_from(["a.png", base64_png((64, 64))])}
+                ),
+                unique_by=lambda each: each["frame"],
+            ),
+        ),
         Kind.CHOICES: st.lists(st.sampled_from(field.choices or ("x",)), unique=True),
     }
     return strategies[field.kind]

@@ -37,7 +37,7 @@ def public_parameters(arguments: dict[str, Any]) -> Parameters:
     """What infotexts hold of a request: no pictures, no paths, no masks."""
     private = (
         "video_source", "video_path", "mask_path", "last_frame", "motion_picture", "camera_poses",
-        "window_batch",
+        "window_batch", "keyframes",
     )  # fmt: skip
     values = {key: value for key, value in arguments.items() if key not in private}
     for key in ("motion_scale", "motion_effect", "noise_weight"):

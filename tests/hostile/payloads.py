@@ -104,6 +104,7 @@ GOOD: dict[Kind, Callable[[Field, Random], Any]] = {
     Kind.CAMERA: lambda field, random: random.choice(("pan left", "orbit right 0.5 + roll clockwise", "")),
     Kind.AFFINITY: lambda field, random: random.choice(("small", 3, [1, 0.5], "1, 0.25")),
     Kind.MODULES: lambda field, random: random.choice(("", [], "")),
+    Kind.KEYFRAMES: lambda field, random: random.choice(("", [], "0=a.png; 7=b.png")),
     Kind.CHOICES: lambda field, random: random.choices(field.choices, k=random.randrange(1, 5)),
 }
 

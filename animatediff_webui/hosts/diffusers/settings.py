@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 DEFAULT_FORMATS = ("GIF", "MP4")
 DEFAULTS = parse_parameters({"enable": True, "format": DEFAULT_FORMATS})
-ELSEWHERE = ("enable", "model")
-"""Parameters that say nothing here: whether it is on, and which of a WebUI's motion modules it takes."""
+ELSEWHERE = ("enable", "model", "keyframes")
+"""Parameters that say nothing here: whether it is on, and which of a WebUI's motion modules it takes; a
+network that steers a clip has pictures of its own."""
 
 GUIDES = tuple(kind.keyword for kind in NETWORKS)
 """Names of what is neither picture nor animation."""
@@ -153,6 +154,11 @@ def read_parameters(values: Mapping[str, object], defaults: Parameters = DEFAULT
         raise ParameterError(
             f"model is {parameters.model!r}, but the motion module is loaded once, with the checkpoint: give "
             "it as motion_module to Animator."
+        )
+    if parameters.source.keyframes.keyframes:
+        raise ParameterError(
+            "keyframes are for a WebUI's ControlNet units: give SparseCtrl its keyframes, and IpAdapter its "
+            "images."
         )
     return parameters
 

@@ -28,7 +28,7 @@ from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble
 from motion_module.module import MotionModule
 from motion_module.weight_values import DTYPES_TO_RUN_IN
 
-from .controlnet.units import check_keyframes, filled_units, find_units
+from .controlnet.units import check_keyframes, filled_units, find_units, with_keyframes
 from .host_types import Request, Texts, is_image_request
 from .masks import MASKS_ATTRIBUTE, init_with_masks
 from .patches import replaced, replaced_item, wrapped
@@ -103,9 +103,11 @@ def prepare(
     camera = modules.load_camera(parameters.motion.camera.model, module)
     limits = joint_limits([each.spec for each in (module, *others)], camera and camera.spec)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
-    units = tuple(find_units(p, partial(readable_path, is_api=p.is_api)))
+    found = find_units(p, partial(readable_path, is_api=p.is_api))
+    units = with_keyframes(found, clip.keyframes)
     source = RequestSource(read_pictures(p), clip, units).settled()
     plan = build_plan(parameters, module=limits, sources=source.infos)
+    parameters.source.keyframes.check(plan.num_frames)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
     read = partial(read_mask, find=partial(readable_path, is_api=p.is_api))

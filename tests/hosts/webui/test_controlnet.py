@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import sys
+import tempfile
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
+from animatediff_webui.core.image import encode_image
+from tests.fingerprints.published import sparsectrl_encoder
 from tests.hosts.webui.conftest import write_greys
 from tests.hosts.webui.fake_controlnet import ControlNetScript, ControlNetUnit, InputMode
+from tests.motion_module.samples import random_tensors
 
 GREYS = range(10, 250, 20)
 
@@ -137,6 +144,81 @@ def test_clip_without_the_control_that_was_asked_for_is_refused(webui, controlne
     controlnet.fails = True
     with pytest.raises(webui.host.api.AnimateDiffError, match="could not prepare its units"):
         run(webui, {}, ControlNetUnit(image=str(folder / "3.png")))
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """ControlNet's list: one of each kind, as files in its own names."""
+    names = sparsectrl_encoder((32, 64, 64, 64))
+    hints = {"input_hint_block.0.weight": (32, 5, 3, 3)}
+    temporal = {key: shape for key, shape in names.items() if "motion_modules" in key}
+    files = {"sparsectrl_rgb": {**hints, **temporal}, "control_canny": hints}
+    listed = {}
+    for name, shapes in files.items():
+        listed[f"{name} [12ab]"] = str(tmp_path / f"{name}.safetensors")
+        save_file(random_tensors(shapes), tmp_path / f"{name}.safetensors")
+    names = {key.split(" ")[0]: key for key in listed}
+    state = SimpleNamespace(cn_models=listed, cn_models_names=names)
+    monkeypatch.setitem(sys.modules, "scripts.global_state", state)
+
+
+def base64_grey(grey):
+    return encode_image(Image.new("RGB", (64, 64), (grey, grey, grey)))
+
+
+def test_keyframe_images_are_given_to_the_sparsectrl_unit_and_the_files_are_gone_afterwards(
+    webui, controlnet, folder, models, tmp_path, monkeypatch
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(webui.host.shared.cmd_opts, "gradio_allowed_path", [str(tmp_path)], raising=False)
+    keyframes = [{"frame": 3, "image": str(folder / "1.png")}, {"frame": 0, "image": base64_grey(10)}]
+    units = ControlNetUnit(model="sparsectrl_rgb [12ab]"), ControlNetUnit(image=str(folder / "3.png"))
+    p = run(webui, {"video_length": 4, "keyframes": keyframes}, *units)
+    assert {tuple(levels(sparse)) for sparse, _ in controlnet.seen} == {(10, 0, 0, 30) * 2}
+    assert p.script_args[-2:] == units
+    assert not list(temporary.iterdir())
+
+
+def test_ip_adapter_unit_takes_keyframe_images_and_a_video_stays_for_the_others(
+    webui, controlnet, folder, models, monkeypatch
+):
+    monkeypatch.setattr(webui.host.shared.cmd_opts, "gradio_allowed_path", [str(folder)], raising=False)
+    values = {
+        "video_length": 4, "video_path": str(folder),
+        "keyframes": f"0={folder / '0.png'}; 2={folder / '10.png'}",
+    }  # fmt: skip
+    run(webui, values, ControlNetUnit(module="ip-adapter"), ControlNetUnit(model="canny"))
+    assert {tuple(map(tuple, map(levels, rows))) for rows in controlnet.seen} == {
+        ((10, 110, 210, 210) * 2, tuple(GREYS[:4]) * 2)
+    }
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "unit", "message"),
+    [
+        ("0={png}", {"model": "canny"}, "No ControlNet unit takes the keyframes"),
+        ("0={png}", {"model": "sparsectrl", "image": "{png}"}, "No ControlNet unit takes the keyframes"),
+        ("0={png}", {"model": "sparsectrl", "enabled": False}, "No ControlNet unit takes the keyframes"),
+        ("0={png}; 9={png}", {"model": "sparsectrl"}, r"Keyframe 9 is past the last frame \(3\)"),
+        ("0=/etc/hostname", {"model": "sparsectrl"}, "outside the folders that the API may read from"),
+    ],
+)
+def test_keyframe_images_without_a_place_are_refused_in_one_sentence(
+    webui, controlnet, folder, models, monkeypatch, keyframes, unit, message
+):
+    monkeypatch.setattr(webui.host.shared.cmd_opts, "gradio_allowed_path", [str(folder)], raising=False)
+    png = folder / "0.png"
+    fields = {name: value.format(png=png) if name == "image" else value for name, value in unit.items()}
+    with pytest.raises(webui.host.api.AnimateDiffError, match=message):
+        run(webui, {"video_length": 4, "keyframes": keyframes.format(png=png)}, ControlNetUnit(**fields))
+    assert not webui.model.calls
+
+
+def test_keyframe_images_without_controlnet_are_refused(webui):
+    with pytest.raises(webui.host.api.AnimateDiffError, match="No ControlNet unit takes the keyframes"):
+        webui.run({"keyframes": [{"frame": 0, "image": base64_grey(10)}]})
 
 
 class Reader(nn.Module):

@@ -12,7 +12,7 @@ from tests.core.arguments import VALUES
 from tests.hosts.webui.conftest import UNET, write_camera, write_module
 from tests.infotexts import find_animation
 
-NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path", "camera_poses")
+NOT_FROM_NOTHING = ("video_source", "video_path", "mask_path", "camera_poses", "keyframes")
 """Parameters that need files, or are refused: they have tests of their own."""
 FORMATS = ("GIF", "MP4", "WEBM", "WEBP", "AVIF", "APNG")
 ELSEWHERE = ("s3_enable", "s3_bucket", "s3_endpoint", "s3_folder")

@@ -83,6 +83,10 @@ class IntegratedUnit(UnitFrames):
     def takes_masks(self) -> bool:
         return _takes_mask(self.unit)
 
+    @property
+    def takes_keyframes(self) -> bool:
+        return False
+
     def fill(self, stack: ExitStack, files: Sequence[Path], mask_folder: Path | None) -> Unit:
         filled = _with(self.unit, input_mode=_simple(self.unit), save_detected_map=False)
         folder = self.mask_folder or (mask_folder if self.takes_masks else None)

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from enum import Enum
-from typing import Any, Protocol, TypeGuard
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard, cast
 
 import torch
 
 from animatediff_webui.hosts.webui.host_types import Request, Script
+from motion_module.errors import MotionModuleError
+from motion_module.kinds import SPARSECTRL_ENCODER, detect_kind
+from motion_module.weights_files import read_shapes
 
 
 class Unit(Protocol):
@@ -41,6 +46,13 @@ class Unit(Protocol):
     def is_inpaint(self) -> bool: ...
 
     def copy(self, *, update: Mapping[str, object]) -> Unit: ...
+
+
+class _Models(Protocol):
+    """Its models: files by full names, with a hash, and those by names in small letters."""
+
+    cn_models: Mapping[str, str | None]
+    cn_models_names: Mapping[str, str]
 
 
 class ImageEmbed(Protocol):
@@ -111,6 +123,23 @@ def read_unit(argument: object) -> Unit | None:
         unit: Unit = external_code.to_processing_unit(argument)
         return unit
     return argument if _is_unit(argument) else None
+
+
+def find_model(name: str) -> Path | None:
+    """The file that ControlNet takes for a model's name: that of this name, else of the shortest with it."""
+    models = cast("_Models", sys.modules["scripts.global_state"])
+    parts = [each for each in models.cn_models_names if name.lower() in each]
+    full = name if name in models.cn_models or not parts else models.cn_models_names[min(parts, key=len)]
+    path = models.cn_models.get(full)
+    return None if path is None else Path(path.strip('"'))
+
+
+def is_sparsectrl(unit: Unit) -> bool:
+    """Whether a unit's model is one."""
+    path = find_model(unit.model)
+    with suppress(MotionModuleError):  # what ControlNet reads and we do not is something else
+        return path is not None and detect_kind(read_shapes(path).shapes) is SPARSECTRL_ENCODER
+    return False
 
 
 def _is_controlnet(script: Script) -> TypeGuard[ControlNetScript]:

@@ -36,6 +36,11 @@ class UnitFrames(ABC):
     def takes_masks(self) -> bool:
         """Whether the masks of the source are for it."""
 
+    @property
+    @abstractmethod
+    def takes_keyframes(self) -> bool:
+        """Whether pictures of some frames alone are for it."""
+
     @abstractmethod
     def fill(self, stack: ExitStack, files: Sequence[Path], mask_folder: Path | None) -> object:
         """The argument with which ControlNet finds these frames, until the stack is closed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from animatediff_webui.hosts.webui.host_types import Request
 from animatediff_webui.hosts.webui.patches import replaced
 
 from .integrated import find_integrated_units
-from .peer import Unit, find_script, read_unit
+from .peer import Unit, find_script, is_sparsectrl, read_unit
 from .unit_frames import ControlFrames, UnitFrames, has_content, listed_frames
 
 _MASKS, _KEYFRAMES = "mask:", "keyframe:"
@@ -32,6 +32,10 @@ class NetworkUnit(UnitFrames):
     @property
     def takes_masks(self) -> bool:
         return self.unit.is_inpaint
+
+    @property
+    def takes_keyframes(self) -> bool:
+        return self.files is None and (self.unit.is_ipadapter or is_sparsectrl(self.unit))
 
     def fill(self, stack: ExitStack, files: Sequence[Path], mask_folder: Path | None) -> Unit:
         """The maps that it makes of the frames stay out of the answer."""
@@ -70,6 +74,26 @@ def find_units(p: Request, readable_folder: Callable[[str], Path]) -> list[UnitF
         if unit is not None and unit.enabled and not _has_picture(unit):
             found.append(_read_frames(place, unit, readable_folder))
     return found
+
+
+def with_keyframes(
+    units: Sequence[UnitFrames], keyframes: Sequence[tuple[int, Path]]
+) -> tuple[UnitFrames, ...]:
+    """The units, of which those that pictures of some frames are for follow these.
+
+    Raises UserError where there is none.
+    """
+    takers = {each.place for each in units if keyframes and each.takes_keyframes}
+    if keyframes and not takers:
+        raise UserError(
+            "No ControlNet unit takes the keyframes: choose a SparseCtrl or an IP-Adapter in an enabled unit "
+            "of sd-webui-controlnet, and give it no picture of its own."
+        )
+    frames = tuple(frame for frame, _ in keyframes)
+    files = tuple(file for _, file in keyframes)
+    return tuple(
+        replace(each, files=files, keyframes=frames) if each.place in takers else each for each in units
+    )
 
 
 @contextmanager

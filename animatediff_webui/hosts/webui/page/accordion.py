@@ -21,10 +21,12 @@ from animatediff_webui.media.readers.infotext import read_infotext
 from motion_module.module import MotionModule
 
 from .checkpoints import chosen_base_model
-from .compatibility import image, row, unsaved, uploaded_path, with_script
+from .compatibility import image, row, unsaved, uploaded_path, uploaded_paths, with_script
+from .keyframe_gallery import show_keyframes, with_uploads
 from .module_info import describe_module
 from .page_data import page_data, to_html
-from .plan_preview import preview_plan, read_prompt_fields, warning_html
+from .pieces import warning_html
+from .plan_preview import preview_plan, read_prompt_fields
 from .source_preview import preview_source
 from .widgets import LAYOUT, PREFIX, Group, Widget, WidgetKind, build_widgets
 
@@ -100,6 +102,8 @@ class _Accordion:
             self._build_rows(group)
             if "video_source" in group.names:
                 self._build_source_preview()
+            if "keyframes" in group.names:
+                self._build_keyframe_gallery()
 
     def _build_rows(self, group: Group) -> None:
         for names in group.rows:
@@ -196,6 +200,29 @@ class _Accordion:
         script = with_script(f"(...values) => animatediffWithPrompts({self.tab!r}, values)")
         for event in (button.click, self.uploaded.then):
             event(show, inputs=[page, *components], outputs=[shown], show_progress="hidden", **script)
+
+    def _build_keyframe_gallery(self) -> None:
+        """Pictures are shown on a click and after an upload; nothing is read while a path is typed."""
+        with row(elem_classes=[f"{PREFIX}-row"]):
+            look = {"elem_id": self._id("upload_keyframes"), "elem_classes": [f"{PREFIX}-tool"], "size": "sm"}
+            upload = gr.UploadButton("📁 Upload", file_count="multiple", file_types=["image"], **look)
+            button = unsaved(gr.Button("Show the pictures", size="sm", elem_id=self._id("show_keyframes")))
+        shown = unsaved(gr.HTML("", elem_id=self._id("keyframe_gallery")))
+        names = ("keyframes", "video_length", "batch_size")
+        text, length, window = (self.components[name] for name in names)
+
+        def add(
+            uploads: object, text: str, num_frames: float | None, window: float | None
+        ) -> tuple[str, str]:
+            changed = with_uploads(text, uploaded_paths(uploads), num_frames, window)
+            return changed, show(changed)
+
+        def show(text: str) -> str:
+            return show_keyframes(text, partial(readable_path, is_api=False))
+
+        inputs = [unsaved(upload), text, length, window]
+        upload.upload(add, inputs=inputs, outputs=[text, shown], show_progress="hidden")
+        button.click(show, inputs=[text], outputs=[shown], show_progress="hidden")
 
     def _build_actions(self) -> None:
         with gr.Row(elem_classes=[f"{PREFIX}-actions"]):

@@ -43,8 +43,13 @@ def unsaved(component: C) -> C:
 
 def uploaded_path(upload: object) -> Path | None:
     """The file behind an upload: a path, an object with a name, or a list of either."""
+    return next(iter(uploaded_paths(upload)), None)
+
+
+def uploaded_paths(upload: object) -> list[Path]:
+    """The files behind an upload of one or several."""
+    uploads: Sequence[object] = [upload]
     if isinstance(upload, Sequence) and not isinstance(upload, str):
         uploads = cast("Sequence[object]", upload)
-        upload = uploads[0] if uploads else None
-    name = getattr(upload, "name", upload)
-    return Path(name) if isinstance(name, (str, Path)) and str(name) else None
+    names = [getattr(each, "name", each) for each in uploads]
+    return [Path(name) for name in names if isinstance(name, (str, Path)) and str(name)]

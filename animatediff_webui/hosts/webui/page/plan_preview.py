@@ -12,6 +12,8 @@ from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
 from animatediff_webui.core.steps import DEFAULT_STEPS
 
+from .pieces import warning_html
+
 
 @dataclass(frozen=True)
 class PromptFields:
@@ -51,8 +53,3 @@ def preview_plan(values: Mapping[str, object], module: ModuleLimits | None, page
     except UserError as error:
         return warning_html(str(error))
     return f'<pre class="animatediff-plan">{escape(format_plan(plan, page.steps))}</pre>'
-
-
-def warning_html(sentence: str) -> str:
-    """A sentence that says what has to be changed."""
-    return f'<div class="animatediff-warning">{escape(sentence)}</div>'

@@ -7,18 +7,13 @@ from fractions import Fraction
 from html import escape
 from pathlib import Path
 
-from PIL import Image
-
 from animatediff_webui.core.errors import UserError
-from animatediff_webui.core.image import encode_image
 from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.media.readers.source import FrameSource
 from animatediff_webui.media.sources import ClipSource, opened_source
 
-from .plan_preview import warning_html
+from .pieces import figure_html, warning_html
 
-THUMBNAIL = 160
-"""Pixels of the longer side."""
 _SHAPE_TOLERANCE = 0.02
 
 
@@ -42,20 +37,14 @@ def preview_source(
 
 def _to_html(clip: ClipSource, frames: FrameSource, warnings: list[str]) -> str:
     last = len(frames) - 1
-    pictures = [_figure(frames, 0, "first frame"), _figure(frames, last, "last frame")]
+    pictures = [_frame_html(frames, 0, "first frame"), _frame_html(frames, last, "last frame")]
     rows = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in _facts(clip, frames))
     notes = "".join(map(warning_html, warnings))
     return f'<div class="animatediff-source">{"".join(pictures)}<table>{rows}</table></div>{notes}'
 
 
-def _figure(frames: FrameSource, index: int, name: str) -> str:
-    picture = next(frames.read([index])).copy()
-    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    number = frames.indices[index]
-    return (
-        f'<figure><img src="{encode_image(picture)}" alt="{name}"><figcaption>{name} ({number})'
-        "</figcaption></figure>"
-    )
+def _frame_html(frames: FrameSource, index: int, name: str) -> str:
+    return figure_html(next(frames.read([index])), f"{name} ({frames.indices[index]})")
 
 
 def _facts(clip: ClipSource, frames: FrameSource) -> list[tuple[str, str]]:

@@ -82,6 +82,10 @@ MOTION_NOTE = (
     "black and white mean; or several, with <code> * </code> between them."
 )
 FIRST_FRAME_NOTE = "The first frame is the picture in this tab."
+KEYFRAMES_NOTE = (
+    "Choose a SparseCtrl or an IP-Adapter in a ControlNet unit, and leave the unit's own picture empty. "
+    "Uploaded pictures are spread over the clip: change the frames' numbers in the text as you like."
+)
 
 LAYOUT: tuple[Group, ...] = (
     Group(
@@ -134,6 +138,7 @@ LAYOUT: tuple[Group, ...] = (
             ("audio",),
         ),
     ),
+    Group("Keyframe images", (("keyframes",),), note=KEYFRAMES_NOTE),
 )
 IMG2IMG_ONLY = frozenset(name for group in LAYOUT if group.img2img_only for name in group.names)
 """Parameters that mean nothing in txt2img."""
@@ -210,7 +215,11 @@ def written_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if value not in ([], {}) else ""
 
 
-WRITTEN = frozenset({Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES, Kind.AFFINITY, Kind.CAMERA})
+WRITTEN = frozenset(
+    {
+        Kind.MULTIVAL, Kind.SCHEDULE, Kind.BLOCKS, Kind.MODULES, Kind.AFFINITY, Kind.CAMERA, Kind.KEYFRAMES,
+    }
+)  # fmt: skip
 """Kinds whose values are written in a small language."""
 _WIDGET_KINDS = {
     Kind.BOOL: WidgetKind.CHECKBOX,

@@ -14,7 +14,6 @@ from torch.nn.functional import interpolate
 
 from animatediff_webui.core.camera import parse_poses
 from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
-from animatediff_webui.core.noise import mixed_noise
 from motion_module.camera.cameras import Cameras
 from motion_module.camera.injection import camera_merged, check_fits
 from motion_module.camera.network import CameraCtrl
@@ -275,18 +274,6 @@ def read_values(values: multival.FrameValues, read_mask: ReadMask) -> FrameValue
     for mask in values.masks:
         product = _times(product, _read_mask(mask, values, read_mask))
     return FrameValues(product)
-
-
-def start_noise(plan: Plan, seed: int, weights: FrameValues | None, own: torch.Tensor) -> torch.Tensor:
-    """The noise `f c h w` that the plan's frames start from, of each one's own.
-
-    `weights` say how much that of the plan's order counts, None where it does alone.
-    """
-    order = plan.noise_order(seed)
-    if weights is None:
-        return own[list(order)]
-    height, width = own.shape[2:]
-    return mixed_noise(own, order, weights.over(height, width, own)[:, None])
 
 
 def _read_mask(mask: multival.Mask, values: multival.FrameValues, read_mask: ReadMask) -> torch.Tensor:

@@ -19,8 +19,8 @@ from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
-from animatediff_webui.motion_control import start_noise
 from animatediff_webui.shared_prompts import prompts_shared
+from animatediff_webui.start_noise import start_noise
 
 from .denoising import build_denoiser
 from .pipelines import is_sdxl

@@ -19,7 +19,7 @@ from PIL import Image
 from animatediff_webui.core.freeinit import SamplingPass
 from animatediff_webui.core.latents import blended_init
 from animatediff_webui.core.parameters import InitImage
-from animatediff_webui.motion_control import start_noise
+from animatediff_webui.start_noise import start_noise
 
 from .host_types import (
     ImageRequest,

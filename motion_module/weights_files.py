@@ -89,9 +89,8 @@ def read_shapes(path: Path) -> Shapes:
     """
     if _is_safetensors(path):
         return _read_safetensors_shapes(path)
-    # By name, PyTorch would take a pickle for safetensors, but only what is opened by name can be mapped.
-    can_be_mapped = _read_start(path).startswith(ZIP) and path.suffix != ".safetensors"
-    tensors = _find_tensors(_read_pickle(path, mmap=can_be_mapped), path)
+    is_mapped = _read_start(path).startswith(ZIP) and not _is_misnamed(path)
+    tensors = _find_tensors(_read_pickle(path, mmap=is_mapped), path)
     return Shapes(shapes_of(tensors), {})
 
 
@@ -151,8 +150,21 @@ def _read_pickle(path: Path, *, mmap: bool) -> object:
     with _faults_named(path), warnings.catch_warnings(), path.open("rb") as file:
         # Of pickle protocols and of deprecated storages, which are not the user's business.
         warnings.filterwarnings("ignore", module="torch")
-        source = str(path) if mmap else file
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
+        # By name, where that is possible: only then it can be mapped, and a host may have put a check before
+        # PyTorch's function, which leaves an open file read.
+        source = file if _is_misnamed(path) else str(path)
+        content = torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
+    if content is None:
+        raise UnreadableFileError(
+            f"{shorten(path.name)} was not read: the WebUI's own check of PyTorch files refuses it, and its "
+            "log says why: get a safetensors version, or make one with python -m motion_module convert."
+        )
+    return content
+
+
+def _is_misnamed(path: Path) -> bool:
+    """Whether PyTorch would, by its name, take a pickle for safetensors."""
+    return path.suffix == ".safetensors"
 
 
 @contextmanager

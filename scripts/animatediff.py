@@ -46,6 +46,7 @@ if is_ours:
     from animatediff_webui.hosts.webui.extension import Extension
     from animatediff_webui.hosts.webui.page import settings, xyz
     from animatediff_webui.hosts.webui.page.accordion import build_accordion
+    from animatediff_webui.hosts.webui.page.failures import show_failures
     from animatediff_webui.hosts.webui.page.infotext import infotext_fields
 
     # sd-webui-controlnet finds these by name, once they are imported.
@@ -97,5 +98,6 @@ if is_ours:
     script_callbacks.on_before_ui(xyz.register_axes)
     script_callbacks.on_image_grid(xyz.on_image_grid)
     script_callbacks.on_script_unloaded(take_over_batches())
+    script_callbacks.on_script_unloaded(show_failures(extension.is_failure))
     # An API without a page lists its axes before it calls back.
     xyz.register_axes()

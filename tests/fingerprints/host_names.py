@@ -186,6 +186,7 @@ PLACES = (
     Place(
         "backend/diffusion_engine/sd15.py", "StableDiffusion", "DiffusionEngine", types=_BACKEND, only=_FORGE
     ),
+    Place("modules_forge/main_thread.py", only=_PATCHED),
     Place("ldm_patched/modules/model_management.py", only=_PATCHED),
     Place(
         "ldm_patched/modules/model_management.py", "LoadedModel", "LoadedModel", types=PATCHERS, only=_PATCHED

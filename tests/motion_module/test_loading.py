@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -34,6 +35,41 @@ def test_file_of_any_ending_loads_as_it_was_saved(tmp_path, ending):
     module = load_motion_module(path)
     assert_loaded(module, tensors)
     assert (module.name, module.spec.family) == ("v3_sd15_mm", "AnimateDiff v3")
+
+
+@pytest.fixture
+def checked_load(monkeypatch):
+    """AUTOMATIC1111's check before PyTorch's own function: it reads the file, and says no by None."""
+    load, refused = torch.load, set()
+
+    def check_and_load(source, **kwargs):
+        try:
+            with zipfile.ZipFile(source) as archive:
+                archive.read(archive.namelist()[0])
+        except zipfile.BadZipFile:
+            with open(source, "rb") as file:
+                file.read()
+        return None if source in refused else load(source, **kwargs)
+
+    monkeypatch.setattr(torch, "load", check_and_load)
+    return refused
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_pickle_loads_where_a_host_checks_it_first(tmp_path, checked_load, is_zip):
+    path, tensors = tmp_path / "v3_sd15_mm.ckpt", weights_of(V3)
+    torch.save(tensors, path, _use_new_zipfile_serialization=is_zip)
+    assert_loaded(load_motion_module(path), tensors)
+
+
+def test_pickle_that_the_hosts_check_refuses_is_no_file_without_tensors(tmp_path, checked_load):
+    path = tmp_path / "mm.ckpt"
+    torch.save(weights_of(V3), path)
+    checked_load.add(str(path))
+    with pytest.raises(
+        MotionModuleError, match=r"mm\.ckpt was not read: the WebUI's own check of PyTorch files refuses it"
+    ):
+        load_motion_module(path)
 
 
 def test_safetensors_under_a_wrong_ending_load(tmp_path):

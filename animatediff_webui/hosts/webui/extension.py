@@ -11,6 +11,7 @@ from animatediff_webui.core.parameters import Parameters, parse_parameters
 from animatediff_webui.core.plan import build_plan
 
 from .answer import AnsweredClips, answer, read_frames
+from .api import AnimateDiffError
 from .arguments import read_arguments
 from .controlnet.argument import AnimateDiffArgument, build_argument
 from .host_types import PostprocessedImage, Processed, Request
@@ -92,6 +93,10 @@ class Extension:
         finally:
             run.give_back(is_complete=True)
             self._run = None
+
+    def is_failure(self, error: Exception) -> bool:
+        """Whether `error`, which has just been raised, ended a request of ours."""
+        return isinstance(error, AnimateDiffError) or self._run is not None
 
     def controlnet_argument(self, p: Request, args: Sequence[object]) -> AnimateDiffArgument | None:
         """What sd-webui-controlnet is told about a request; it asks before the run has begun, too."""

@@ -16,7 +16,7 @@ from tests.hosts.webui.conftest import (
     unload_scripts,
 )
 
-CALLBACKS = {"app_started": 1, "ui_settings": 1, "before_ui": 1, "image_grid": 1, "script_unloaded": 1}
+CALLBACKS = {"app_started": 1, "ui_settings": 1, "before_ui": 1, "image_grid": 1, "script_unloaded": 2}
 
 
 @pytest.fixture

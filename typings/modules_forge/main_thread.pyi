@@ -1,0 +1,3 @@
+from collections.abc import Callable
+
+def run_and_wait_result(func: Callable[..., object], *args: object, **kwargs: object) -> object: ...

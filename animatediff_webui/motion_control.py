@@ -90,8 +90,13 @@ class Ensemble:
     @property
     def parts(self) -> tuple[Placeable, ...]:
         """What runs beside the UNet's own layers."""
-        modules = tuple(active.module for active in self.modules)
+        modules = self.motion_modules
         return modules if self.camera is None else (*modules, self.camera)
+
+    @property
+    def motion_modules(self) -> tuple[MotionModule, ...]:
+        """The modules themselves."""
+        return tuple(active.module for active in self.modules)
 
     @property
     def notes(self) -> tuple[str, ...]:

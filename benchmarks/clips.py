@@ -31,8 +31,8 @@ OVERLAP = 4
 
 @dataclass(frozen=True)
 class Asked:
-    """The same for both; sizes are in pixels. Where `has_views`, the windows are of the temporal layers alone,
-    as FreeNoise's are; others are of the whole UNet."""
+    """The same for both; sizes are in pixels. Where `has_views`, the windows are of the temporal layers
+    alone, as FreeNoise's are; others are of the whole UNet."""
 
     num_frames: int
     steps: int

@@ -55,12 +55,14 @@ class _DiffusersUNet(Protocol):
 @dataclass(frozen=True)
 class UNetLayout:
     """conv_in: the first convolution; sites: the submodule each site continues; group_norms: those of the
-    residual blocks and the last."""
+    residual blocks and the last; deep_layers: what runs, one after the other, at less than the latents' size,
+    with the changes of size from and to it."""
 
     conv_in: nn.Module
     widths: tuple[int, ...]
     sites: dict[Site, nn.Module]
     group_norms: tuple[nn.Module, ...]
+    deep_layers: tuple[nn.Module, ...]
 
     @property
     def base_model(self) -> BaseModel:
@@ -149,7 +151,9 @@ def _describe_ldm(unet: _LdmUNet) -> UNetLayout:
     firsts = [cast(_HasWidth, inputs[1 + level * stride][0]) for level in range(num_levels)]
     norms = _ldm_norms([*inputs, unet.middle_block, *outputs])
     widths = tuple(first.out_channels for first in firsts)
-    return UNetLayout(inputs[0][0], widths, sites, (*norms, unet.out[0]))
+    deep = [*inputs[stride:], unet.middle_block, *outputs[:-stride]]
+    deep_layers = tuple(layer for sequential in deep for layer in sequential)
+    return UNetLayout(inputs[0][0], widths, sites, (*norms, unet.out[0]), deep_layers)
 
 
 def _ldm_norms(sequentials: Iterable[Sequence[nn.Module]]) -> list[nn.Module]:
@@ -173,7 +177,19 @@ def _describe_diffusers(unet: _DiffusersUNet) -> UNetLayout:
         for resnet in block.resnets:
             norms += (resnet.norm1, resnet.norm2)
     widths = tuple(block.resnets[0].out_channels for block in unet.down_blocks)
-    return UNetLayout(unet.conv_in, widths, sites, (*norms, unet.conv_norm_out))
+    first, *deeper = unet.down_blocks
+    deep = [*_layers(first, "downsamplers")]
+    for block in (*deeper, unet.mid_block, *list(unet.up_blocks)[:-1]):
+        deep += _layers(block, "resnets", "attentions", "downsamplers", "upsamplers")
+    return UNetLayout(unet.conv_in, widths, sites, (*norms, unet.conv_norm_out), tuple(deep))
+
+
+def _layers(block: _DiffusersBlock, *kinds: str) -> list[nn.Module]:
+    """Of those kinds, as far as the block has them."""
+    found: list[nn.Module] = []
+    for kind in kinds:
+        found += cast("Iterable[nn.Module]", getattr(block, kind, None) or ())
+    return found
 
 
 def _continued(block: _DiffusersBlock) -> Iterable[nn.Module]:

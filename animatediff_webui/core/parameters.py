@@ -63,6 +63,7 @@ MAX_FRAMES = 100_000
 MAX_CONTEXT_LENGTH = 1024
 """Far above what any motion module can see at once; each module has its own, lower limit."""
 MAX_WINDOW_BATCH = 64
+MAX_CACHE_INTERVAL = 20
 MAX_STRIDE = 16
 """Levels of windows; at the last, they take every 32,768th frame."""
 MAX_LOOPS = 65_535
@@ -93,6 +94,7 @@ class Context:
     scheduler: str = "uniform"
     fuse: str = "pyramid"
     window_batch: int = 1
+    cache_interval: int = 1
 
 
 @dataclass(frozen=True)
@@ -539,6 +541,13 @@ FIELDS: tuple[Field, ...] = (
         details="The clip is the same, but for rounding. On CPUs, 0 is 1. With a reference or SparseCtrl, "
         "and with ControlNet's units in a WebUI, it is always 1.",
         minimum=0, maximum=MAX_WINDOW_BATCH, private=True,
+    ),
+    _row(
+        "cache_interval", "context.cache_interval", "DeepCache interval", Kind.INTEGER, "Context windows",
+        "Steps that share what the UNet's deep layers make: 3 is faster, 1 exact.",
+        details="Other steps take what the deep layers made of each frame before, which needs memory for "
+        "each frame. Windows then go through the UNet one by one.",
+        minimum=1, maximum=MAX_CACHE_INTERVAL,
     ),
     _row(
         "keyframes", "source.keyframes", "Keyframe images", Kind.KEYFRAMES, "Sources",

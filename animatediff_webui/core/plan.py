@@ -165,9 +165,16 @@ class Plan:
     def window_batch(self) -> int:
         """Windows of a step that are to go through the UNet together, 0: by free memory.
 
-        One where windows see frames of the first one, which has to be computed before.
+        One where windows see frames of the first one, which has to be computed before, and where deep layers
+        are computed for all windows of a step or for none.
         """
-        return 1 if self.motion.reference else self.parameters.context.window_batch
+        is_alone = self.motion.reference or self.cache_interval > 1
+        return 1 if is_alone else self.parameters.context.window_batch
+
+    @property
+    def cache_interval(self) -> int:
+        """Steps for which the UNet's deep layers are computed once; 1 is in each."""
+        return self.parameters.context.cache_interval
 
     def noise_order(self, seed: int) -> tuple[int, ...]:
         """Whose noise each frame starts from: its own, or with FreeNoise that of a first-window frame."""

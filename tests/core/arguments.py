@@ -37,7 +37,8 @@ VALUES: dict[str, Any] = {
     "motion_blocks": "down 0: 0.5", "modules": "second.safetensors", "view_length": 3, "view_overlap": 1,
     "noise_type": "constant", "noise_weight": 0.5, "noise_offset": 3, "cfg_schedule": "0: 7, 50%: 4",
     "motion_picture": base64_png((64, 64)), "affinity": "1, 0.9, 0.8",
-    "reference": 0.5, "reference_end": 0.75, "window_batch": 2, "camera_model": "CameraCtrl.ckpt",
+    "reference": 0.5, "reference_end": 0.75, "window_batch": 2, "cache_interval": 3,
+    "camera_model": "CameraCtrl.ckpt",
     "camera_motion": "pan left 0.5 + zoom in", "camera_poses": "poses.txt",
     "keyframes": [{"frame": 0, "image": base64_png()}, {"frame": 5, "image": "last.png"}],
 }  # fmt: skip

@@ -19,6 +19,7 @@ from animatediff_webui.core.freeinit import SamplingPass, sample_passes
 from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
+from animatediff_webui.deep_cache import DeepCache
 from animatediff_webui.shared_prompts import prompts_shared
 from animatediff_webui.start_noise import start_noise
 
@@ -106,19 +107,22 @@ def sample(
     Nothing of `pipeline` is changed afterwards. Raises MotionModuleError where a motion module is not for
     this UNet, NotFiniteError where it makes no numbers.
     """
-    denoiser = build_denoiser(scheduler, request.plan.num_frames, request.cfg_scale)
+    plan, ensemble = request.plan, request.ensemble
+    denoiser = build_denoiser(scheduler, plan.num_frames, request.cfg_scale)
+    cache = DeepCache(plan.cache_interval, plan.num_frames)
     conditionings = request.positive, request.negative
     unet = WindowedUNet(
-        pipeline.unet, request.ensemble, request.plan, conditionings, guides=request.guides,
+        pipeline.unet, ensemble, plan, conditionings, guides=request.guides,
         image_prompts=request.image_prompts,
         guidance=request.guidance_at, denoiser=denoiser, before_window=before_window,
-        batches=WindowBatches(request.window_batch), device=device,
+        batches=WindowBatches(request.window_batch), cache=cache, device=device,
     )  # fmt: skip
     sampler = _Sampler(pipeline, unet, scheduler, request)
     with ExitStack() as stack:
         stack.enter_context(prompts_shared(pipeline.unet))
-        if request.ensemble is not None:
-            stack.enter_context(request.ensemble.injected(pipeline.unet, request.loras))
+        if ensemble is not None:
+            stack.enter_context(ensemble.injected(pipeline.unet, request.loras))
+        stack.enter_context(cache.used(pipeline.unet, () if ensemble is None else ensemble.motion_modules))
         if request.image_prompts is not None:
             stack.enter_context(request.image_prompts.loaded(pipeline.unet))
         try:

@@ -94,6 +94,7 @@ class AnimationKeywords(TypedDict, total=False):
     camera_motion: str
     camera_poses: Path | str | None
     window_batch: int
+    cache_interval: int
 
 
 class GuideKeywords(TypedDict, total=False):

@@ -19,6 +19,7 @@ from .results import check_finite
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
+    from animatediff_webui.deep_cache import DeepCache
     from animatediff_webui.motion_control import Ensemble
 
     from .denoising import Denoiser
@@ -57,11 +58,12 @@ class WindowedUNet:
         denoiser: Denoiser,
         before_window: BeforeWindow,
         batches: WindowBatches,
+        cache: DeepCache,
         device: torch.device,
     ) -> None:
         """`conditionings`: of the prompt and of the negative prompt; `device` is where the UNet runs.
 
-        `batches` says how many windows go through it together.
+        `batches` says how many windows go through it together, `cache` which layers it computes.
 
         `ensemble` are the motion modules, `guides` the networks beside the UNet, `image_prompts` what
         pictures say to it, `guidance` how many times the pipeline's scale guides where a share of sampling is
@@ -71,7 +73,7 @@ class WindowedUNet:
         self._positive, self._negative = conditionings
         self._guides, self._image_prompts = guides, image_prompts
         self._denoiser, self._before_window, self._device = denoiser, before_window, device
-        self._guidance, self._batches = guidance, batches
+        self._guidance, self._batches, self._cache = guidance, batches, cache
         self._weights_dtype = next(unet.parameters()).dtype
         self.step, self.num_steps = 0, 1
         self.denoised: torch.Tensor | None = None
@@ -135,6 +137,7 @@ class WindowedUNet:
             moved["added_cond_kwargs"] = {**added, "text_embeds": self._moved(torch.cat(pooled))}
         moved |= self._residuals(moved, window, timestep)
         moved |= self._images(moved, window, len(groups))
+        self._cache.begin(window, self.share, len(groups))
         with ExitStack() as stack:
             if self._ensemble is not None:
                 stack.enter_context(self._ensemble.frames(window, self.share))

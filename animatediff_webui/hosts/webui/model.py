@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from animatediff_webui.core.windows import Window
+from animatediff_webui.deep_cache import DeepCache
 from animatediff_webui.shared_prompts import prompts_shared
 from motion_module.lora.unets import unet_loras
 from motion_module.schedules import BetaSchedule
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Animation:
-    """What makes a model animate; the motion modules' weights stay where the UNet's are if `keep_on_gpu`."""
+    """What makes a model animate; the motion modules' weights stay where the UNet's are if `keep_on_gpu`.
+    `cache` says which of the UNet's layers are computed."""
 
     ensemble: Ensemble
     loras: Sequence[ActiveLora]
     schedule: BetaSchedule
     keep_on_gpu: bool
+    cache: DeepCache
 
 
 @contextmanager
@@ -45,6 +48,7 @@ def animated_model(backend: Backend, animation: Animation, call: WindowedCall) -
         stack.enter_context(unet_loras(backend.unet, loras))
         stack.enter_context(animation.ensemble.injected(backend.unet, loras))
         stack.enter_context(prompts_shared(backend.unet))
+        stack.enter_context(animation.cache.used(backend.unet, animation.ensemble.motion_modules))
         stack.enter_context(backend.scheduled(animation.schedule))
         stack.enter_context(backend.wrapped_call(call.around))
         yield

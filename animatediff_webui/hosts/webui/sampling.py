@@ -20,6 +20,7 @@ from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
 from animatediff_webui.core.windows import Window
+from animatediff_webui.deep_cache import DeepCache
 from animatediff_webui.session import Session
 
 from .backends import find_backend
@@ -205,10 +206,12 @@ class ClipSampling:
         @contextmanager
         def framed(window: Window, num_groups: int) -> Generator[None, None, None]:
             hints.show(window, num_groups)
+            cache.begin(window, self._share(), num_groups)
             with framed_layers(self._ensemble, window, self._share()):
                 yield
 
         batches = WindowBatches(plan.window_batch)
+        cache = DeepCache(plan.cache_interval, plan.num_frames)
         call = WindowedCall(
             num_frames=plan.num_frames,
             share=min(1, (plan.window_batch or 1) * plan.context_length / plan.num_frames),
@@ -220,7 +223,9 @@ class ClipSampling:
             guidance=self._guidance if backend.alternates_parts else lambda: 1.0,
         )
         schedule = prepared.settings.beta_schedule or prepared.module.spec.beta_schedule
-        animation = Animation(self._ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu)
+        animation = Animation(
+            self._ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu, cache
+        )
         self._model.enter_context(animated_model(backend, animation, call))
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:

@@ -92,6 +92,19 @@ def test_windows_together_make_the_same_clip_with_fewer_calls(fork, prompt):
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=3e-3)
 
 
+def test_deep_layers_are_computed_in_every_other_step_with_a_cache_interval_of_two(fork):
+    plain, calls, computed = fork.samples({"video_length": 10}), len(fork.model.calls), []
+    middle = fork.model.forge_objects.unet.model.diffusion_model.middle_block[0].in_layers[-1]
+    hook = middle.register_forward_hook(lambda *_: computed.append(1))
+    try:
+        cached = fork.samples({"video_length": 10, "cache_interval": 2})
+    finally:
+        hook.remove()
+    assert not torch.allclose(cached, plain)
+    assert len(fork.model.calls) == calls == 2 * len(computed)
+    assert torch.equal(fork.samples({"video_length": 10}), plain)
+
+
 def test_parts_that_and_joins_are_clips_of_their_own(fork):
     fork.run({"video_length": 6}, prompt="a cat AND a dog :0.5")
     rows = fork.model.calls[0].context

@@ -524,6 +524,22 @@ def test_windows_see_the_first_one_where_that_is_asked_for(webui):
     assert not torch.allclose(referring[4:], plain[4:])
 
 
+def test_deep_layers_are_computed_in_every_other_step_with_a_cache_interval_of_two(webui):
+    asked = {"video_length": 10, "context_scheduler": "standard static"}
+    plain, exact = webui.samples(asked), webui.samples({**asked, "cache_interval": 1})
+    calls, computed = len(webui.model.calls), []
+    middle = webui.model.model.diffusion_model.middle_block[0].in_layers[-1]
+    hook = middle.register_forward_hook(lambda *_: computed.append(1))
+    try:
+        cached = webui.samples({**asked, "cache_interval": 2, "window_batch": 2})
+    finally:
+        hook.remove()
+    assert torch.equal(exact, plain)
+    assert not torch.allclose(cached, plain)
+    assert len(webui.model.calls) == calls == 2 * len(computed)
+    assert torch.equal(webui.samples(asked), plain)
+
+
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize(
     "request_", [{}, {"negative_prompt": LONG}, {"prompt": "a cat :1 AND a dog :0.5"}, {"cfg_scale": 1.0}]

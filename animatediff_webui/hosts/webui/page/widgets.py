@@ -105,7 +105,7 @@ LAYOUT: tuple[Group, ...] = (
         (
             ("batch_size", "overlap", "stride"),
             ("context_scheduler", "context_fuse", "window_batch"),
-            ("freenoise",),
+            ("freenoise", "cache_interval"),
         ),
     ),
     Group("Prompt travel", (("prompt_blend", "prompt_easing"),), note=PROMPT_TRAVEL_NOTE),

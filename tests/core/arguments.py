@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "motion_picture": base64_png((64, 64)), "affinity": "1, 0.9, 0.8",
     "reference": 0.5, "reference_end": 0.75, "window_batch": 2, "camera_model": "CameraCtrl.ckpt",
     "camera_motion": "pan left 0.5 + zoom in", "camera_poses": "poses.txt",
+    "context_schedule": "0: 4, 50%: 3",
     "keyframes": [{"frame": 0, "image": base64_png()}, {"frame": 5, "image": "last.png"}],
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""

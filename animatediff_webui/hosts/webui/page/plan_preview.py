@@ -49,6 +49,7 @@ def preview_plan(values: Mapping[str, object], module: ModuleLimits | None, page
             module=module,
             prompt=page.prompt,
             negative_prompt=page.negative_prompt,
+            num_steps=page.steps,
         )
     except UserError as error:
         return warning_html(str(error))

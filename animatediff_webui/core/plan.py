@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .affinity import SMALL
 from .camera import CameraPoses
@@ -25,6 +25,8 @@ from .steps import DEFAULT_STEPS
 from .windows import ContextLayout, Window, build_spans, build_windows
 from .written import written
 
+Rows: TypeAlias = "Sequence[tuple[str, str]]"
+"""Of a table: what each is about, and its text."""
 DEFAULT_CONTEXT_LENGTH = 16
 _DRAWN_FRAMES = 64
 _LEVELS = "_.:-=+*#@"
@@ -117,6 +119,7 @@ class Plan:
     motion: MotionPlan
     noise_weight: FrameValues
     context_lengths: StepValues | None = None
+    sources: tuple[SourceInfo, ...] = ()
 
     @property
     def context_length(self) -> int:
@@ -126,8 +129,7 @@ class Plan:
     @property
     def is_windowed(self) -> bool:
         """Whether there are steps in which no window holds all frames."""
-        lengths = self.context_lengths
-        return _shortest(lengths, self.layout.context_length) < self.num_frames
+        return _is_windowed(self.layout, self.context_lengths)
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -236,23 +238,16 @@ def build_plan(
     The shortest of `sources` says how many frames there can be, the first one with a rate how fast they play.
     Raises ParameterError and PromptTravelError.
     """
-    context_lengths = read_steps(parameters.context.schedule, num_steps, "context_schedule")
-    context_length = _context_length(parameters, module, context_lengths)
+    context_lengths, context_length = _read_context_length(parameters, module, num_steps)
     video_frames, num_frames, notes = _frame_counts(parameters, context_length, sources)
-    shortest = _shortest(context_lengths, context_length)
-    check_overlap(parameters.context.overlap, shortest)
     layout = _layout(parameters, num_frames, context_length)
-    times, rate = parameters.interpolation.frames_for_each, source_rate(sources)
-    source_fps = None if rate is None else rate * times
+    source_fps = _source_fps(parameters, sources)
     fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
     _check_formats(parameters, fps)
-    generated_fps = fps / times
-    tracks = [
-        _read_track(text, parameters, layout, video_frames, generated_fps)
-        for text in (prompt, negative_prompt)
-    ]
-    ping_pong = PING_PONG if layout.loop.returns_in_one_window and layout.is_single else ()
-    played_frames = ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
+    generated_fps = fps / parameters.interpolation.frames_for_each
+    texts = prompt, negative_prompt
+    tracks = [_read_track(text, parameters, layout, video_frames, generated_fps) for text in texts]
+    played_frames = _played_frames(parameters, layout, video_frames)
     is_in_time = _is_same_rate(fps, source_fps) and len(played_frames) == video_frames
     return Plan(
         parameters=parameters,
@@ -265,9 +260,10 @@ def build_plan(
         played_frames=played_frames,
         keeps_sound=is_in_time and _wants_sound(parameters, sources),
         notes=(*notes, *_sound_notes(parameters, sources, is_in_time), *_reference_notes(parameters)),
-        motion=_plan_motion(parameters, num_frames, generated_fps, is_windowed=shortest < num_frames),
+        motion=_plan_motion(parameters, layout, generated_fps, context_lengths),
         noise_weight=parameters.noise.weight.over_frames(num_frames, generated_fps, "noise_weight"),
         context_lengths=context_lengths,
+        sources=tuple(sources),
     )
 
 
@@ -280,19 +276,22 @@ def _read_track(
     return track.extended(layout.num_frames)
 
 
-def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4) -> str:
-    """The plan as a table: frames, windows, the cost of `num_steps` steps, keyframes, and windows drawn."""
+def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4, networks: Rows = ()) -> str:
+    """The plan as a table: frames, sources, windows, the cost of `num_steps` steps, `networks` that steer the
+    clip, keyframes, and windows drawn."""
     cost = plan.cost(num_steps)
     layout = plan.layout
     rows = [
         ("Frames", f"{plan.num_frames} generated, {plan.num_shown} played"),
         ("Speed", f"{float(plan.fps):g} fps, {plan.duration:g} s"),
         ("Save", format_names(plan.formats)),
+        *_source_rows(plan),
         ("Windows", f"{plan.context_length} frames, overlap {layout.overlap}, {layout.scheduler}"),
         ("Fuse", layout.fuse),
         ("Loop", layout.closed_loop),
         ("UNet", f"{cost.window_calls} window calls with {cost.frame_calls} frames in {num_steps} steps"),
         *_motion_rows(plan),
+        *networks,
         *(("Note", note) for note in plan.notes),
         *_track_rows("Prompt", plan.prompt_track),
         *_track_rows("Negative", plan.negative_prompt_track),
@@ -303,8 +302,10 @@ def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
 
 
-def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction, *, is_windowed: bool) -> MotionPlan:
-    motion = parameters.motion
+def _plan_motion(
+    parameters: Parameters, layout: ContextLayout, fps: Fraction, lengths: StepValues | None
+) -> MotionPlan:
+    motion, num_frames = parameters.motion, layout.num_frames
     return MotionPlan(
         motion.scale.over_frames(num_frames, fps, "motion_scale"),
         motion.effect.over_frames(num_frames, fps, "motion_effect"),
@@ -312,7 +313,7 @@ def _plan_motion(parameters: Parameters, num_frames: int, fps: Fraction, *, is_w
         _plan_view(parameters, num_frames),
         motion.affinity.over_frames(num_frames),
         motion.picture is not None,
-        motion.reference if is_windowed and not motion.view_length else 0.0,
+        motion.reference if _is_windowed(layout, lengths) and not motion.view_length else 0.0,
         motion.reference_end,
         _plan_camera(motion.camera, num_frames),
     )
@@ -351,6 +352,16 @@ def _plan_view(parameters: Parameters, num_frames: int) -> ContextLayout | None:
         scheduler="standard static",
         fuse=parameters.context.fuse,
     )
+
+
+def _read_context_length(
+    parameters: Parameters, module: ModuleLimits | None, num_steps: int
+) -> tuple[StepValues | None, int]:
+    """The context length of each step, where it changes, and the largest. Raises ParameterError."""
+    lengths = read_steps(parameters.context.schedule, num_steps, "context_schedule")
+    largest = _context_length(parameters, module, lengths)
+    check_overlap(parameters.context.overlap, _shortest(lengths, largest))
+    return lengths, largest
 
 
 def _context_length(parameters: Parameters, module: ModuleLimits | None, steps: StepValues | None) -> int:
@@ -403,6 +414,15 @@ def _overlap(asked: int, context_length: int) -> int:
     return context_length // 4 if asked == -1 else asked
 
 
+def _is_windowed(layout: ContextLayout, lengths: StepValues | None) -> bool:
+    return _shortest(lengths, layout.context_length) < layout.num_frames
+
+
+def _played_frames(parameters: Parameters, layout: ContextLayout, video_frames: int) -> tuple[int, ...]:
+    ping_pong = PING_PONG if layout.loop.returns_in_one_window and layout.is_single else ()
+    return ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
+
+
 def _shortest(steps: StepValues | None, context_length: int) -> int:
     """The context length of the step that has the smallest."""
     return context_length if steps is None else round(min(steps.values))
@@ -433,6 +453,12 @@ def _frame_counts(
             f"first {video_frames} make the video."
         )
     return video_frames, num_frames, tuple(notes)
+
+
+def _source_fps(parameters: Parameters, sources: Sequence[SourceInfo]) -> Fraction | None:
+    """The rate at which the clip keeps the source's speed, None where that has none."""
+    rate = source_rate(sources)
+    return None if rate is None else rate * parameters.interpolation.frames_for_each
 
 
 def _is_same_rate(fps: Fraction, source_fps: Fraction | None) -> bool:
@@ -471,6 +497,12 @@ def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
         text = " ".join([track.prompts[keyframe.prompt], *tags])
         rows.append((label if is_alone else f"{label} {keyframe.frame}", text))
     return rows
+
+
+def _source_rows(plan: Plan) -> list[tuple[str, str]]:
+    rows = [("Source", source.summary) for source in plan.sources]
+    keyframes = [str(each.frame) for each in plan.parameters.source.keyframes.keyframes]
+    return [*rows, ("Pictures", f"of frames {', '.join(keyframes)}")] if keyframes else rows
 
 
 def _motion_rows(plan: Plan) -> list[tuple[str, str]]:

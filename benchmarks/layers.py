@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.layer_parts import compare_attention, compare_kernels
 from benchmarks.measuring import alternate
 from benchmarks.options import Options
 from benchmarks.peers import diffusers_layer
 from benchmarks.results import Result
+from motion_module.backends import AttentionBackends
 from motion_module.control import UNCHANGED
 from motion_module.layers import Layer
 from motion_module.network import MotionLayer
+from motion_module.pieces import Pieces
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec
 
@@ -58,9 +61,13 @@ def shapes(options: Options) -> Iterator[Shape]:
 
 
 def run(options: Options) -> Iterator[Result]:
-    """Two results a shape."""
+    """Two results a shape; on CUDA also one for each backend of its attention, and one for each kernel."""
     for shape in shapes(options):
         yield from _compare(shape, options)
+        if options.device.type == "cuda":
+            size = shape.frames, shape.num_tokens // shape.frames, shape.channels
+            yield from compare_attention(str(shape), size, options)
+            yield from compare_kernels(str(shape), size, options)
 
 
 @torch.no_grad()
@@ -93,7 +100,7 @@ def _compare(shape: Shape, options: Options) -> Iterator[Result]:
 
 def build_layer(channels: int, num_frames: int) -> MotionLayer:
     """A layer with fresh weights, of which the last projection is not zero."""
-    runtime = Runtime(UNCHANGED, num_frames, tuple(range(num_frames)))
+    runtime = Runtime(UNCHANGED, Pieces(), AttentionBackends(), num_frames, tuple(range(num_frames)))
     layer = MotionLayer(channels, MotionModuleSpec(), runtime)
     for part in layer.modules():
         if isinstance(part, Layer):

@@ -113,11 +113,12 @@ class LayerNorm(Normalisation):
     weight: nn.Parameter
     bias: nn.Parameter
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__(weight=(channels,), bias=(channels,))
+        self.eps = eps
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return F.layer_norm(tokens, self.weight.shape, self.weight, self.bias, eps=1e-5)
+        return F.layer_norm(tokens, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class GroupNorm(Normalisation):

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
+from motion_module.backends import AttentionBackends
 from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
 from motion_module.layers import Layer
 from motion_module.network import MotionLayer
 from motion_module.picture_encoder import PictureEncoder
 from motion_module.picture_input import PictureInput
+from motion_module.pieces import Pieces
 from motion_module.placeable import Placeable
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
@@ -37,7 +39,7 @@ class MotionModule(Placeable):
         super().__init__()
         self.spec = spec
         self.name = name
-        self.runtime = Runtime(UNCHANGED)
+        self.runtime = Runtime(UNCHANGED, Pieces(), AttentionBackends())
         if spec.conv_in_channels:
             self.conv_in = PictureInput(spec.conv_in_channels, spec.widths[0], self.runtime)
         if spec.has_picture_encoder:

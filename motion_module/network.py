@@ -12,9 +12,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from motion_module.attention import attend
+from motion_module.attention import Inputs
 from motion_module.autocast import without_autocast
 from motion_module.control import Reference, View
+from motion_module.kernels.switch import runs_kernels
 from motion_module.layers import GroupNorm, LayerNorm, Linear, ZeroLinear
 from motion_module.positions import build_positions
 from motion_module.products import gate, gated_linear
@@ -34,6 +35,14 @@ class PositionEncoding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         return tokens + rearrange(self.pe[:, : len(tokens)], "1 f c -> f 1 c")
 
+    def after(self, norm: LayerNorm, tokens: Tensor) -> Tensor:
+        """The same, added to what the norm makes of the tokens."""
+        if not runs_kernels(tokens):
+            return self(norm(tokens))
+        from motion_module.kernels.norms import norm_at_positions
+
+        return norm_at_positions(tokens, norm.weight, norm.bias, self.pe[0, : len(tokens)], norm.eps)
+
 
 class TemporalAttention(nn.Module):
     """Self-attention over the frames of one spatial position; `merges` change its tokens before."""
@@ -49,33 +58,38 @@ class TemporalAttention(nn.Module):
         self.runtime = runtime
         self.merges: list[Callable[[Tensor], Tensor]] = []
 
-    def forward(self, tokens: Tensor, added_to: Tensor, scale: Tensor | None = None) -> Tensor:
-        """`f r c` to the same; the keys are multiplied by `scale`, `f|1 r|1 1`."""
+    def forward(self, tokens: Tensor, norm: LayerNorm, scale: Tensor | None = None) -> Tensor:
+        """`f r c` to the same, added to it, of what the norm makes of it; `scale`, `f|1 r|1 1`, multiplies
+        the keys."""
         views = self.runtime.control.views
-        attended = self.attend_in_views(tokens, scale, views) if views else self.attend(tokens, scale)
-        return self.to_out[0](attended, added_to=added_to)
+        if views:
+            attended = self.attend_in_views(norm(tokens), scale, views)
+        else:
+            attended = self.attend(self.pos_encoder.after(norm, tokens), scale)
+        return self.to_out[0](attended, added_to=tokens)
 
     def attend(self, tokens: Tensor, scale: Tensor | None) -> Tensor:
-        tokens = self.pos_encoder(tokens)
+        """Of tokens that have their positions."""
         for merge in self.merges:
             tokens = merge(tokens)
-        query, key, value = self.to_q(tokens), self.to_k(tokens), self.to_v(tokens)
-        if scale is not None:
-            key = key * scale
-        if self.runtime.control.reference is None:
-            return attend(query, key, value, self.num_heads)
-        return self.attend_to_reference(query, key, value, self.runtime.control.reference)
+        inputs = Inputs(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens), self.num_heads, scale)
+        reference = self.runtime.control.reference
+        if reference is not None:
+            inputs = self.with_reference(inputs, reference)
+        return self.runtime.attention.attend(inputs)
 
-    def attend_to_reference(self, query: Tensor, key: Tensor, value: Tensor, reference: Reference) -> Tensor:
-        """Attention over the window's own frames, and over those that were kept of the first window."""
+    def with_reference(self, inputs: Inputs, reference: Reference) -> Inputs:
+        """What attends to the window's own frames, and to those that were kept of the first window."""
+        query, key, value = inputs.query, inputs.scaled_key, inputs.value
         if reference.is_first:
             self.runtime.kept.setdefault(self, Kept()).add(key, value)
         if reference.is_first or self not in self.runtime.kept:
-            return attend(query, key, value, self.num_heads)
+            return Inputs(query, key, value, self.num_heads)
         keys, values = self.runtime.kept[self].of(self.runtime.rows)
         counts = [1.0] * len(key) + [reference.strength] * len(keys)
         weights = None if reference.strength == 1 else torch.tensor(counts, device=key.device)
-        return attend(query, torch.cat([key, keys]), torch.cat([value, values]), self.num_heads, weights)
+        key, value = torch.cat([key, keys]), torch.cat([value, values])
+        return Inputs(query, key, value, self.num_heads, weights=weights)
 
     def attend_in_views(self, tokens: Tensor, scale: Tensor | None, views: Sequence[View]) -> Tensor:
         """The mean of what each view's frames see of each other, weighted frame by frame."""
@@ -84,7 +98,7 @@ class TemporalAttention(nn.Module):
             frames = list(view.frames)
             seen = scale if scale is None or len(scale) == 1 else scale[frames]
             with self.runtime.narrowed(view.frames):
-                part = self.attend(tokens[frames], seen)
+                part = self.attend(self.pos_encoder(tokens[frames]), seen)
             attended[frames] += part * rearrange(part.new_tensor(view.weights), "f -> f 1 1")
         return attended
 
@@ -97,6 +111,10 @@ class GatedProjection(nn.Module):
         self.proj = Linear(channels, 2 * out_channels)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        if runs_kernels(tokens):
+            from motion_module.kernels.gates import gate as gate_in_one_pass
+
+            return gate_in_one_pass(self.proj(tokens))
         if self.proj.additions:
             return gate(self.proj(tokens))
         return gated_linear(tokens, self.proj.weight, self.proj.bias)
@@ -131,7 +149,7 @@ class TemporalBlock(nn.Module):
 
     def forward(self, tokens: Tensor, scale: Tensor | None = None) -> Tensor:
         for attention, norm in zip(self.attention_blocks, self.norms, strict=True):
-            tokens = attention(norm(tokens), added_to=tokens, scale=scale)
+            tokens = attention(tokens, norm, scale)
         return self.ff(self.ff_norm(tokens), added_to=tokens)
 
 

@@ -13,42 +13,23 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from motion_module.trials import Trial
+
 CPU_SIZES = tuple(int(mebibytes * 2**20) for mebibytes in (0.75, 1.5, 3, 6))
 """Bytes of a piece's tokens."""
 GPU_SIZES = (24 * 2**20,)
 """A GPU is the quicker, the larger the pieces are: this one takes half a gigabyte while it runs."""
-TIMINGS = 3
-"""Of each size. The quickest counts, because others use the machine, too."""
 MOST_ROWS = 65_535
 """CUDA's limit on a grid's second and third axes, which attention kernels map the rows to."""
 
 Kind = tuple[torch.device, torch.dtype, int, int]
 
 
-class Trial:
-    """What the pieces of one kind took: seconds a row, by the size of the piece."""
-
-    def __init__(self, sizes: tuple[int, ...]) -> None:
-        self.seconds: dict[int, list[float]] = {size: [] for size in sizes}
-
-    def choose(self) -> int:
-        """The size to take next: the least timed one, or the quickest once all were timed."""
-        least = min(self.seconds, key=lambda size: len(self.seconds[size]))
-        if len(self.seconds[least]) < TIMINGS:
-            return least
-        return min(self.seconds, key=lambda size: min(self.seconds[size]))
-
-    def note(self, size: int, seconds: float) -> None:
-        """Remember a timing, if it is still asked for."""
-        if len(self.seconds[size]) < TIMINGS:
-            self.seconds[size].append(seconds)
-
-
 class Pieces:
     """The pieces of clips, and what is known of their sizes."""
 
     def __init__(self) -> None:
-        self._trials: dict[Kind, Trial] = {}
+        self._trials: dict[Kind, Trial[int]] = {}
 
     def split(self, clips: Tensor) -> Iterator[Tensor]:
         """Views of `b f c p`, each of whole clips or of places of one; asking for the next ends a timing."""

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from motion_module.errors import MotionModuleError
-from motion_module.pieces import Pieces
 
 if TYPE_CHECKING:
+    from motion_module.backends import AttentionBackends
     from motion_module.control import MotionControl
+    from motion_module.pieces import Pieces
 
 
 MOST_REFERENCES = 4
@@ -49,18 +50,19 @@ class Runtime:
     those are, of one clip or of several, one after the other, which a batch has any number of times, and of a
     view alone while one is looked at: then `places` are the view's in each clip. window_length and
     window_frames: what those two are without a view. control: how strongly the module acts on them; pieces:
-    how much of it goes through a layer at once; rows: which rows of a layer's tokens that is; clips: which of
-    the batch's clips those are of; size: that layer's height and width; kept: of the step's first window, by
-    attention.
+    how much of it goes through a layer at once; attention: what does it; rows: which rows of a layer's tokens
+    a piece is; clips: which of the batch's clips those are of; size: that layer's height and width; kept: of
+    the step's first window, by attention.
     """
 
     control: MotionControl
+    pieces: Pieces
+    attention: AttentionBackends
     num_frames: int | None = None
     frame_indices: tuple[int, ...] = ()
     window_length: int = 0
     window_frames: tuple[int, ...] = ()
     places: tuple[int, ...] = ()
-    pieces: Pieces = field(default_factory=Pieces)
     rows: slice = field(default_factory=lambda: slice(None))
     size: tuple[int, int] = (0, 0)
     clips: range = range(1)

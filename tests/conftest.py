@@ -5,9 +5,13 @@ Imported when they are asked for: the engine's own tests run without diffusers.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Triton reads it when it is first imported, which other libraries do, too.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_addoption(parser):

@@ -39,6 +39,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def quoted(error: Exception) -> str:
+    """Somebody else's error for a message."""
+    return shown_text(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
 def shown_text(text: str) -> str:
     """`text` for a message, unquoted: cut, on one line, without what no UTF-8 can say (half characters)."""
     line = " ".join(text[:100].split())

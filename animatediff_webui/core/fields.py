@@ -103,7 +103,7 @@ class Field:
             Kind.IMAGE: "a picture as base64 or a data URL",
             Kind.CHOICE: f"one of {self._listed}",
             Kind.CHOICES: f"a list of {self._listed}",
-            Kind.MULTIVAL: multival.ALLOWED,
+            Kind.MULTIVAL: multival.allowed(self.maximum or multival.LARGEST),
             Kind.SCHEDULE: 'a schedule over steps such as "0: 7, 50%: 4"',
             Kind.BLOCKS: blocks.ALLOWED,
             Kind.MODULES: modules.ALLOWED,
@@ -311,6 +311,13 @@ def _read_multival(raw: object, name: str) -> Multival:
     return parse_multival(raw, name).with_pictures(_decoder(name))
 
 
+def _read_bounded_multival(field: Field, raw: object) -> Multival:
+    values = _read_multival(raw, field.name)
+    if field.maximum is not None and values.highest > field.maximum:
+        raise field.refuse(str(values))
+    return values
+
+
 def _read_schedule(field: Field, raw: object) -> Schedule | None:
     if isinstance(raw, Schedule):
         return raw
@@ -354,7 +361,7 @@ _READERS: dict[Kind, Callable[[Field, object], Value]] = {
     Kind.IMAGE: _read_image,
     Kind.CHOICE: _read_choice,
     Kind.CHOICES: _read_choices,
-    Kind.MULTIVAL: lambda field, raw: _read_multival(raw, field.name),
+    Kind.MULTIVAL: _read_bounded_multival,
     Kind.SCHEDULE: _read_schedule,
     Kind.BLOCKS: lambda field, raw: parse_blocks(raw, field.name),
     Kind.MODULES: lambda field, raw: parse_modules(raw, field.name, _read_multival),

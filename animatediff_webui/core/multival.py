@@ -66,6 +66,11 @@ class Multival(Written):
         """Whether it changes nothing."""
         return not self.factors
 
+    @property
+    def highest(self) -> float:
+        """What no value of it can be above."""
+        return math.prod(map(_highest, self.factors))
+
     def with_pictures(self, decode: Callable[[str], Image.Image]) -> Multival:
         """It with its data URLs as pictures."""
         return Multival(tuple(_decoded(factor, decode) for factor in self.factors))
@@ -232,13 +237,21 @@ def _read_mask(source: object, low: float, high: float, name: str) -> Mask:
 
 
 def _refused(raw: object, name: str) -> ParameterError:
-    return ParameterError(f"{name} is {shown(raw)}, but must be {ALLOWED}.")
+    return ParameterError(f"{name} is {shown(raw)}, but must be {allowed()}.")
 
 
-ALLOWED = (
-    f'a number from 0 to {LARGEST:g}, a schedule such as "0: 1, 50%: 0.4", a mask\'s path, or an object or a '
-    "list of these"
-)
+def allowed(largest: float = LARGEST) -> str:
+    """What a multival up to `largest` may be, in words that follow "must be"."""
+    return (
+        f'a number from 0 to {largest:g}, a schedule such as "0: 1, 50%: 0.4", a mask\'s path, or an object '
+        "or a list of these"
+    )
+
+
+def _highest(factor: Factor) -> float:
+    if isinstance(factor, Mask):
+        return max(factor.low, factor.high)
+    return max(entry.value for entry in factor.entries) if isinstance(factor, Schedule) else factor
 
 
 def _reads_back(mask: Mask) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -53,27 +51,19 @@ NOISE_TYPES: Mapping[str, Callable[[int, int], tuple[int, ...]]] = {
 """For a number of frames and a window's size: whose noise each frame starts from."""
 
 
-@dataclass(frozen=True)
-class NoiseMix:
-    """Whose noise each frame starts from, and how much that counts beside its own, from 0 to 1."""
+def mixed_noise(own: torch.Tensor, order: Sequence[int], weights: torch.Tensor) -> torch.Tensor:
+    """The noise `f c h w` that frames start from, as strong as each one's own.
 
-    order: tuple[int, ...]
-    weight: float = 1.0
-
-    def of(self, own: torch.Tensor) -> torch.Tensor:
-        """The noise `f ...` that frames start from, of each one's own: as strong as that.
-
-        w a + (1 - w) b is normal noise again when it is divided by the root of w^2 + (1 - w)^2.
-        """
-        drawn = own[list(self.order)]
-        if self.weight == 1:
-            return drawn
-        mixed = self.weight * drawn + (1 - self.weight) * own
-        mixed = mixed / math.hypot(self.weight, 1 - self.weight)
-        for frame, source in enumerate(self.order):
-            if frame == source:
-                mixed[frame] = own[frame]
-        return mixed
+    `order` says whose noise each frame takes, `weights` `f 1 h w`, or with axes of one, how much that counts
+    beside its own, from 0 to 1. w a + (1 - w) b is normal noise again when it is divided by the root of
+    w^2 + (1 - w)^2.
+    """
+    mixed = weights * own[list(order)] + (1 - weights) * own
+    mixed = mixed / (weights**2 + (1 - weights) ** 2).sqrt()
+    for frame, source in enumerate(order):
+        if frame == source:
+            mixed[frame] = own[frame]
+    return mixed
 
 
 def free_noise_order(num_frames: int, context_length: int, window_hop: int, seed: int) -> tuple[int, ...]:

@@ -185,7 +185,7 @@ class Noise:
     """What frames start from."""
 
     type: str = "default"
-    weight: float = 1.0
+    weight: Multival = ONE
     offset: int = 1
 
 
@@ -476,9 +476,11 @@ FIELDS: tuple[Field, ...] = (
         choices=tuple(NOISE_TYPES),
     ),
     _row(
-        "noise_weight", "noise.weight", "Noise weight", Kind.NUMBER, "Noise",
+        "noise_weight", "noise.weight", "Noise weight", Kind.MULTIVAL, "Noise",
         "How much that noise counts; the rest is the frame's own.",
-        minimum=0, maximum=1,
+        details="A number from 0 to 1, a schedule over frames or a mask, like motion scale: with the type "
+        "constant, what is white under a mask starts alike in all frames.",
+        maximum=1,
     ),
     _row(
         "noise_offset", "noise.offset", "Seed offset", Kind.INTEGER, "Noise",

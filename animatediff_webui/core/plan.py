@@ -15,7 +15,7 @@ from .frame_rate import DEFAULT_FPS, exact_fps
 from .frames import PING_PONG, ordered_frames
 from .loops import LOOPS
 from .multival import FrameValues
-from .noise import DEFAULT_NOISE, NOISE_TYPES, NoiseMix, free_noise_order
+from .noise import DEFAULT_NOISE, NOISE_TYPES, free_noise_order
 from .parameters import FIELD_BY_NAME, Camera, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
 from .sources import SourceInfo, length_notes, shortest_source, source_rate
@@ -97,7 +97,8 @@ class Plan:
     """All that is decided before generating.
 
     `num_frames` are generated, the first `video_frames` of them make the video, and `played_frames` says in
-    which order; the others are saved as PNGs only. `notes` are sentences for the user.
+    which order; the others are saved as PNGs only. `notes` are sentences for the user. `noise_weight` is how
+    much the noise of `noise_order` counts beside each frame's own.
     """
 
     parameters: Parameters
@@ -111,6 +112,7 @@ class Plan:
     keeps_sound: bool
     notes: tuple[str, ...]
     motion: MotionPlan
+    noise_weight: FrameValues
 
     @property
     def context_length(self) -> int:
@@ -166,10 +168,6 @@ class Plan:
         One where windows see frames of the first one, which has to be computed before.
         """
         return 1 if self.motion.reference else self.parameters.context.window_batch
-
-    def noise(self, seed: int) -> NoiseMix:
-        """Whose noise each frame starts from, and how much that counts beside its own."""
-        return NoiseMix(self.noise_order(seed), self.parameters.noise.weight)
 
     def noise_order(self, seed: int) -> tuple[int, ...]:
         """Whose noise each frame starts from: its own, or with FreeNoise that of a first-window frame."""
@@ -244,6 +242,7 @@ def build_plan(
         keeps_sound=is_in_time and _wants_sound(parameters, sources),
         notes=(*notes, *_sound_notes(parameters, sources, is_in_time), *_reference_notes(parameters)),
         motion=_plan_motion(parameters, layout, generated_fps),
+        noise_weight=parameters.noise.weight.over_frames(num_frames, generated_fps, "noise_weight"),
     )
 
 
@@ -455,7 +454,8 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     if motion.picture is not None or motion.affinity != SMALL:
         rows += [("Affinity", str(motion.affinity)), _drawn_row(plan.motion.affinity)]
     rows += _camera_rows(plan)
-    for value in plan.motion.values:
+    values = plan.motion.values if plan.noise_weight.is_one else (*plan.motion.values, plan.noise_weight)
+    for value in values:
         field = FIELD_BY_NAME.get(value.name)
         row = (field.label, value.text) if field else ("Effect", f"{value.text} of {value.name}")
         rows.append(row)

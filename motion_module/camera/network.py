@@ -9,12 +9,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from motion_module.backends import AttentionBackends
 from motion_module.camera.spec import LAYERS_PER_LEVEL, CameraSpec
 from motion_module.control import UNCHANGED, MotionControl
 from motion_module.errors import MotionModuleError
 from motion_module.layers import Conv2d, Linear
 from motion_module.network import TemporalBlock
 from motion_module.picture_encoder import ResidualBlock, halved
+from motion_module.pieces import Pieces
 from motion_module.placeable import Placeable
 from motion_module.runtime import Runtime
 from motion_module.spec import MotionModuleSpec, Site
@@ -94,7 +96,7 @@ class CameraCtrl(Placeable):
     def __init__(self, spec: CameraSpec, name: str = "") -> None:
         super().__init__()
         self.spec, self.name = spec, name
-        self.runtime = Runtime(UNCHANGED)
+        self.runtime = Runtime(UNCHANGED, Pieces(), AttentionBackends())
         self.encoder = CameraEncoder(spec, self.runtime)
         for site, width in spec.sites():
             _put(self, f"{site.name}.{MERGE}", Linear(width, width))

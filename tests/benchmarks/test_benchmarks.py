@@ -8,11 +8,12 @@ import pytest
 
 pytest.importorskip("diffusers")
 
-from benchmarks import clips, layers, memory, reading, startup, steps
+from benchmarks import clips, layer_parts, layers, memory, reading, startup, steps
 from benchmarks.chart import to_svg
 from benchmarks.command_line import main
 from benchmarks.options import Options
 from benchmarks.results import Result
+from motion_module.attention import attend_by_products, attend_by_sdpa
 
 TOY = Options(rounds=1, toy=True, clips=(1,), frames=(8,))
 
@@ -21,6 +22,23 @@ def test_layers_agree_with_those_of_diffusers():
     results = list(layers.run(TOY))
     assert {result.subject for result in results} == {"diffusers", "matrix products"}
     assert all(result.error <= 1e-5 for result in results if result.subject == "diffusers")
+
+
+def test_each_attention_backend_agrees_with_the_chosen_one(monkeypatch):
+    backends = {"products": attend_by_products, "SDPA": attend_by_sdpa}
+    monkeypatch.setattr(layer_parts, "backends_for", lambda query: backends)
+    results = list(layer_parts.compare_attention("toy", (8, 16, 32), TOY))
+    assert [result.subject for result in results] == ["attention by products", "attention by SDPA"]
+    assert all(result.error <= 1e-5 for result in results)
+
+
+def test_kernels_are_beside_what_they_stand_for_where_they_are_on(monkeypatch):
+    pytest.importorskip("triton", reason="Triton is not installed: requirements-dev.txt has it on Linux")
+    assert list(layer_parts.compare_kernels("toy", (2, 4, 32), TOY)) == []
+    monkeypatch.setenv("ANIMATEDIFF_TRITON", "1")
+    results = list(layer_parts.compare_kernels("toy", (2, 4, 32), TOY))
+    assert [result.subject for result in results] == ["norm and positions by PyTorch", "gate by PyTorch"]
+    assert all(result.error <= 1e-5 for result in results)
 
 
 def test_bare_products_are_those_that_the_cost_formula_counts():

@@ -40,7 +40,7 @@ def public_parameters(arguments: dict[str, Any]) -> Parameters:
         "window_batch", "keyframes",
     )  # fmt: skip
     values = {key: value for key, value in arguments.items() if key not in private}
-    for key in ("motion_scale", "motion_effect"):
+    for key in ("motion_scale", "motion_effect", "noise_weight"):
         if key in values:
             values[key] = parse_multival(values[key], key).public()
     return parse_parameters(values)

@@ -100,6 +100,13 @@ def test_what_is_no_multival_is_refused_by_name(raw: object, words: str):
     assert "motion_scale" in str(refusal.value)
 
 
+@pytest.mark.parametrize("raw", [1.5, "0: 0, 8: 2", "a.png [0, 1.5]", {"value": 0.5, "schedule": "0: 3"}])
+def test_noise_weights_above_one_are_refused(raw: object):
+    with pytest.raises(ParameterError, match=r"noise_weight is .*, but must be a number from 0 to 1, a sch"):
+        parse_parameters({"noise_weight": raw})
+    assert parse_parameters({"noise_weight": "0.5 * 0: 0, 8: 2"}).noise.weight.highest == 1
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from animatediff_webui.core.noise import frame_noise, frame_seeds, free_noise_order
+from animatediff_webui.core.noise import frame_noise, frame_seeds, free_noise_order, mixed_noise
 
 
 def test_frame_seeds_count_up_from_the_seed():
@@ -69,3 +69,26 @@ def test_free_noise_depends_on_the_seed():
 def test_free_noise_stride_outside_the_window_is_refused(stride: int):
     with pytest.raises(ValueError, match=f"found {stride}"):
         free_noise_order(64, 16, stride, seed=1)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 0.5, 1.0])
+def test_mixed_noise_is_as_strong_as_each_frames_own_and_as_like_as_its_weight_says(weight):
+    own = frame_noise(frame_seeds(3, 4), (4, 64, 64))
+    mixed = mixed_noise(own, (0, 0, 0, 0), torch.full((1, 1, 1, 1), weight))
+    assert torch.equal(mixed[0], own[0])
+    for frame in (1, 2, 3):
+        assert mixed[frame].var().item() == pytest.approx(1, abs=0.03)
+        assert mixed[frame].mean().item() == pytest.approx(0, abs=0.03)
+        likeness = (mixed[frame] * own[0]).mean().item()
+        assert likeness == pytest.approx(weight / (weight**2 + (1 - weight) ** 2) ** 0.5, abs=0.03)
+
+
+def test_mixed_noise_is_frozen_where_its_weight_is_one_and_each_frames_own_where_it_is_zero():
+    own = frame_noise(frame_seeds(3, 6), (4, 32, 32))
+    weights = torch.zeros(6, 1, 32, 32)
+    weights[3:, :, :, 16:] = 1
+    mixed = mixed_noise(own, (0,) * 6, weights)
+    assert torch.equal(mixed[:3], own[:3])
+    assert torch.equal(mixed[3:, :, :, :16], own[3:, :, :, :16])
+    assert torch.equal(mixed[3:, :, :, 16:], own[:1, :, :, 16:].expand(3, -1, -1, -1))
+    assert mixed.var((1, 2, 3)).tolist() == pytest.approx([1] * 6, abs=0.06)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,11 +14,11 @@ from motion_module import (
     Site,
     View,
     injected,
-    network,
     pieces,
     video_group_norms,
 )
-from motion_module.attention import attend
+from motion_module.attention import attend_by_products
+from motion_module.backends import AttentionBackends
 from tests.motion_module.samples import V1, V3, ldm_unet, module_of, relative_error, unet_inputs
 
 FIRST = Site("down_blocks", 0, 0)
@@ -35,6 +37,10 @@ def run(control, hidden=None, indices=None, module=None):
     hidden = hidden_states() if hidden is None else hidden
     with module.frames(len(hidden), indices, control):
         return module.layers()[FIRST](hidden)
+
+
+def only(backend):
+    return AttentionBackends(lambda query: {"only": backend})
 
 
 def left_half():
@@ -74,12 +80,15 @@ def test_values_go_by_the_frames_indices():
 
 
 @pytest.mark.parametrize("by_place", [False, True])
-def test_scale_multiplies_the_keys_in_every_attention(monkeypatch, by_place):
+def test_scale_multiplies_the_keys_in_every_attention(by_place):
     scale = torch.rand(4, 6, 6) * 2 if by_place else torch.rand(4, 1, 1) * 2
     found = run(MotionControl(scale=FrameValues(scale)))
     keys = scale.expand(4, 6, 6).flatten(1)[..., None]
-    monkeypatch.setattr(network, "attend", lambda q, k, v, heads: attend(q, k * keys, v, heads))
-    assert relative_error(found, run(MotionControl())) <= 1e-5
+    module = module_of(V3)
+    module.runtime.attention = only(
+        lambda inputs: attend_by_products(replace(inputs, key=inputs.key * keys))
+    )
+    assert relative_error(found, run(MotionControl(), module=module)) <= 1e-5
     assert not torch.allclose(found, hidden_states())
 
 
@@ -93,10 +102,11 @@ def test_scale_of_all_is_that_of_the_keys_weights():
     assert relative_error(found, run(MotionControl(), module=module)) <= 1e-5
 
 
-def test_scale_zero_lets_all_frames_be_seen_alike(monkeypatch):
+def test_scale_zero_lets_all_frames_be_seen_alike():
     found = run(MotionControl(scale=values(0)))
-    monkeypatch.setattr(network, "attend", lambda q, k, v, heads: v.mean(0, keepdim=True).expand_as(v))
-    assert relative_error(found, run(MotionControl())) <= 1e-5
+    module = module_of(V3)
+    module.runtime.attention = only(lambda inputs: inputs.value.mean(0, keepdim=True).expand_as(inputs.value))
+    assert relative_error(found, run(MotionControl(), module=module)) <= 1e-5
 
 
 def test_masks_of_any_size_and_pieces_of_any_size_give_the_same(monkeypatch):

@@ -54,7 +54,7 @@ def test_later_window_sees_four_frames_of_the_first_one_as_often_as_the_strength
     for tokens, is_first in ((first, True), (later, False)):
         control = MotionControl(reference=Reference(strength, is_first))
         with module.frames(FRAMES, control=control):
-            found = attention(tokens, added_to=torch.zeros_like(tokens))
+            found = attention(tokens, torch.nn.Identity()) - tokens
     assert relative_error(found, attended(attention, later, first, strength)) <= 1e-5
 
 

@@ -21,7 +21,7 @@ from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.poses import read_poses
 from animatediff_webui.media.sources import ClipSource, opened_source
-from animatediff_webui.motion_control import Ensemble, read_ensemble
+from animatediff_webui.motion_control import Ensemble, read_ensemble, read_values
 from animatediff_webui.session import Session
 from motion_module.camera.network import CameraCtrl
 from motion_module.lora.weights import MotionLora, load_motion_lora
@@ -295,8 +295,9 @@ class Animator:
         guidance = read_guidance(plan.parameters.cfg_schedule, image)
         guides = self._networks.load(asked.guides, self.pipeline, plan)
         run = Run(
-            session, image, self.frame_size(image), schedule, prompts, asked.start, ensemble, guidance, guides
-        )
+            session, image, self.frame_size(image), schedule, prompts, asked.start, ensemble, guidance,
+            guides, read_values(plan.noise_weight, read_mask),
+        )  # fmt: skip
         if listeners.start is not None:
             listeners.start(session)
         device = self.options.torch_device

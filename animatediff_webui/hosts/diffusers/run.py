@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from animatediff_webui.core.schedules import Schedule
     from animatediff_webui.media.sources import ClipSource
     from animatediff_webui.motion_control import Ensemble, StepValues
+    from motion_module.control import FrameValues
     from motion_module.schedules import BetaSchedule
 
     from .guides.networks import LoadedGuides
@@ -59,6 +60,7 @@ class Run:
     ensemble: Ensemble | None
     guidance: StepValues | None
     guides: LoadedGuides
+    noise_weights: FrameValues | None = None
 
 
 def read_prompts(plan: Plan, loras: Sequence[ChosenLora], folders: Sequence[Path]) -> Prompts:
@@ -143,4 +145,5 @@ def _request(
         guidance=run.guidance,
         guides=guides,
         image_prompts=run.guides.image_prompts,
+        noise_weights=run.noise_weights,
     )

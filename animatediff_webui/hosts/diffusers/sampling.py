@@ -20,6 +20,7 @@ from animatediff_webui.core.noise import frame_noise, frame_seeds
 from animatediff_webui.core.window_batches import WindowBatches
 from animatediff_webui.core.windowed import SamplingStoppedError
 from animatediff_webui.shared_prompts import prompts_shared
+from animatediff_webui.start_noise import start_noise
 
 from .denoising import build_denoiser
 from .pipelines import is_sdxl
@@ -28,6 +29,7 @@ from .windowed_unet import BeforeWindow, WindowedUNet
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.motion_control import Ensemble, StepValues
+    from motion_module.control import FrameValues
     from motion_module.lora.weights import MotionLora
 
     from .guides.ip_adapter import ImagePrompts
@@ -52,7 +54,7 @@ class SamplingRequest:
     `ensemble` are the motion modules, None where the frames shall be unrelated pictures; `loras` are the
     first one's, the pipeline has its own. `guidance` is the CFG scale over steps, where it changes. `start`
     is what noise is laid over, None where the clip starts from noise alone. `guides` are the networks beside
-    the UNet, `image_prompts` what pictures say to it.
+    the UNet, `image_prompts` what pictures say to it. `noise_weights` are the plan's, with masks read.
     """
 
     plan: Plan
@@ -69,6 +71,7 @@ class SamplingRequest:
     guidance: StepValues | None = None
     guides: Sequence[Guide] = ()
     image_prompts: ImagePrompts | None = None
+    noise_weights: FrameValues | None = None
 
     @property
     def window_batch(self) -> int:
@@ -205,7 +208,8 @@ class _Sampler:
     def _draw_noise(self, index: int) -> torch.Tensor:
         """The noise `f c h w` that frames start a pass from."""
         own = frame_noise([seed + index * _FRESH_NOISE for seed in self._seeds()], self.shape)
-        return self.request.plan.noise(self.request.seed).of(own)
+        request = self.request
+        return start_noise(request.plan, request.seed, request.noise_weights, own)
 
     def _seeds(self) -> tuple[int, ...]:
         plan = self.request.plan

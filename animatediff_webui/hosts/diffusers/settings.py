@@ -83,7 +83,7 @@ class AnimationKeywords(TypedDict, total=False):
     view_length: int
     view_overlap: int
     noise_type: str
-    noise_weight: float
+    noise_weight: object
     noise_offset: int
     cfg_schedule: str | None
     motion_picture: Path | str | Image.Image | None

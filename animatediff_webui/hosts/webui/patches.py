@@ -72,6 +72,24 @@ def wrapped(
             _put_back(owner, name, before)
 
 
+def telling(called_with: object, tell: Callable[[Exception], None]) -> Callable[[Function], Function]:
+    """A wrap for a callback that the host makes, and whose errors it swallows: `tell` gets them, too, of
+    calls whose first argument is `called_with`."""
+
+    def wrap(original: Function) -> Function:
+        def call(first: object, *args: object, **kwargs: object) -> object:
+            try:
+                return original(first, *args, **kwargs)
+            except Exception as error:  # of any kind: so does the host
+                if first is called_with:
+                    tell(error)
+                raise
+
+        return call
+
+    return wrap
+
+
 def replaced_function(module: ModuleType, name: str, function: Function) -> Callable[[], None]:
     """Put a function in the place of one of the host's modules, where it has no callback; returns the undo.
 

@@ -24,7 +24,7 @@ from animatediff_webui.media.interpolation.models import InterpolationModels
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
 from animatediff_webui.media.poses import read_poses
-from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps
+from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps, read_values
 from motion_module.module import MotionModule
 from motion_module.weight_values import DTYPES_TO_RUN_IN
 
@@ -38,6 +38,7 @@ from .source import RequestSource, read_pictures
 
 if TYPE_CHECKING:
     from animatediff_webui.media.sources import ClipSource
+    from motion_module.control import FrameValues
 
     from .loras import LoraLibrary
     from .motion_modules import ModuleLibrary
@@ -52,8 +53,8 @@ class Prepared:
     """A request that was read and checked: what its clips have in common.
 
     `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source` is what its
-    frames come from, `guidance` the CFG scale over steps, where it changes; `interpolation` says where
-    networks that make frames in between are.
+    frames come from, `guidance` the CFG scale over steps, where it changes, `noise_weights` the plan's, with
+    masks read; `interpolation` says where networks that make frames in between are.
     """
 
     parameters: Parameters
@@ -63,6 +64,7 @@ class Prepared:
     source: RequestSource
     plan: Plan
     guidance: StepValues | None
+    noise_weights: FrameValues | None
     interpolation: InterpolationModels
 
     @property
@@ -117,7 +119,8 @@ def prepare(
         is_there=parameters.motion.picture is not None or source.pictures is not None  # img2img has one
     )
     guidance = _read_guidance(p, parameters)
-    return Prepared(parameters, settings, ensemble, value, source, plan, guidance, interpolation)
+    weights = read_values(plan.noise_weight, read)
+    return Prepared(parameters, settings, ensemble, value, source, plan, guidance, weights, interpolation)
 
 
 def _interpolation_models(settings: Settings) -> InterpolationModels:

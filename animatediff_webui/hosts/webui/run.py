@@ -25,6 +25,7 @@ from motion_module.errors import MotionModuleError
 from .api import AnimateDiffError
 from .backends import find_backend
 from .controlnet.argument import REFUSED, AnimateDiffArgument, build_argument
+from .controlnet.failures import told_failures
 from .host_types import PostprocessedImage, Request
 from .loras import LoraLibrary
 from .output import SampledClip, read_infotext, write_clip
@@ -87,6 +88,7 @@ class Run:
         self._prepared = prepared = prepare(self.p, parameters, settings, clip, modules, loras)
         self.argument = build_argument(prepared.parameters, prepared.plan)
         self._request.enter_context(reshaped(self.p, prepared))
+        self._request.enter_context(told_failures(self.p, self._refuse))
         write_record(self.p, prepared)
         for note in notes_for_user(prepared):
             self.tell(note)

@@ -145,7 +145,8 @@ class ClipSampling:
             return sample_pass(p, sampling, lambda: original(*args, **kwargs))
 
         with self._sampling() as stack:
-            enter_start(stack, p, plan, self.prepared.source.start_frames(plan.num_frames))
+            frames = self.prepared.source.start_frames(plan.num_frames)
+            enter_start(stack, p, plan, frames, self.prepared.noise_weights)
             joins = self.prompts.joins_prompts and find_backend(shared.sd_model).alternates_parts
             if joins or self.prepared.guidance is not None:
                 # In smaller calls, a prompt's rows would be those of a part of the frames, or without the

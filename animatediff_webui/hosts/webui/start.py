@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 from animatediff_webui.core.freeinit import SamplingPass
 from animatediff_webui.core.latents import blended_init
 from animatediff_webui.core.parameters import InitImage
+from animatediff_webui.start_noise import start_noise
 
 from .host_types import (
     ImageRequest,
@@ -33,6 +35,7 @@ from .patches import replaced, wrapped
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
+    from motion_module.control import FrameValues
 
 _CROP, _FILL = 1, 2  # the resize modes that cut off, and that fill up, what does not fit
 _LATENT_RESIZE = 3  # the resize mode that stretches latents instead of pictures
@@ -58,11 +61,13 @@ class FirstDraw:
         return getattr(self._generator, name)
 
 
-def enter_start(stack: ExitStack, p: Request, plan: Plan, frames: Sequence[Image.Image]) -> None:
+def enter_start(
+    stack: ExitStack, p: Request, plan: Plan, frames: Sequence[Image.Image], weights: FrameValues | None
+) -> None:
     """Let the request start as the clip does, until the stack is closed.
 
     `frames` are the pictures that the frames of a txt2img request start from, if there are any; img2img has
-    its own.
+    its own. `weights` are the plan's `noise_weight`, with masks read.
     """
     if is_image_request(p):
         # The host made its sampler before there was a schedule to make it from.
@@ -73,8 +78,8 @@ def enter_start(stack: ExitStack, p: Request, plan: Plan, frames: Sequence[Image
     elif frames:
         stack.enter_context(replaced(p, "init_latent", _encoded_frames(p, frames)))
         stack.enter_context(wrapped(sd_samplers, "create_sampler", _making_img2img_samplers))
-    noise = plan.noise(int(p.seeds[0]))
-    stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, noise.of)))
+    change = partial(start_noise, plan, int(p.seeds[0]), weights)
+    stack.enter_context(replaced(p, "rng", FirstDraw(p.rng, change)))
 
 
 def picture_latent(p: Request, picture: Image.Image | None) -> torch.Tensor | None:

@@ -136,6 +136,17 @@ def test_constant_noise_and_no_seed_offset_start_every_frame_alike(still_animato
     assert mixed.equal(own)
 
 
+def test_noise_is_frozen_from_the_frame_on_that_a_schedule_says(still_animator):
+    own = still_animator.generate("a circle", **SHORT).latents
+    frozen = still_animator.generate(
+        "a circle", **SHORT, noise_type="constant", noise_weight="0: 0 hold, 3: 1"
+    ).latents
+    assert frozen[:3].equal(own[:3])
+    assert frozen[3:].equal(own[:1].expand_as(own[3:]))
+    with pytest.raises(UserError, match=r"noise_weight is '0: 0, 9: 1', but 9 is past the last frame \(5\)"):
+        still_animator.plan("a circle", **SHORT, noise_weight="0: 0, 9: 1")
+
+
 def test_windows_see_the_first_one_where_that_is_asked_for_and_there_is_another(animator, plain):
     long = {**SHORT, "video_length": 9, "context_scheduler": "batched", "closed_loop": "N", "batch_size": 3}
     whole = animator.generate("a circle", **long).latents

@@ -78,7 +78,7 @@ class ControlNetScript:
     def __init__(self, args_from):
         self.args_from, self.args_to = args_from, args_from + 2
         self.enabled_units, self.latest_network, self.seen = [], None, []
-        self.fails = False
+        self.fails = ""
         self.network = SimpleNamespace()
 
     def title(self):
@@ -89,7 +89,7 @@ class ControlNetScript:
         if not self.enabled_units:
             return
         if self.fails:
-            raise RuntimeError("no such preprocessor")
+            raise RuntimeError(self.fails)
         self.params = [self.prepared(p, unit) for unit in self.enabled_units]
         self.whole = [
             (each.hint_cond, getattr(each.control_model, "image_emb", None)) for each in self.params

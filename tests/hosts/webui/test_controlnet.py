@@ -26,8 +26,10 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def controlnet(webui):
+def controlnet(webui, monkeypatch):
     script = ControlNetScript(args_from=2)
+    state = SimpleNamespace(cn_models={"None": None}, cn_models_names={})
+    monkeypatch.setitem(sys.modules, "scripts.global_state", state)
     ours = webui.runner.alwayson_scripts[0]
     ours.args_to = 2
     webui.runner.alwayson_scripts.append(script)
@@ -141,9 +143,54 @@ def test_keyframe_past_the_last_frame_is_refused(webui, controlnet, folder):
 
 
 def test_clip_without_the_control_that_was_asked_for_is_refused(webui, controlnet, folder):
-    controlnet.fails = True
-    with pytest.raises(webui.host.api.AnimateDiffError, match="could not prepare its units"):
+    controlnet.fails = "no such preprocessor"
+    words = r"could not prepare its units \(RuntimeError: no such preprocessor\): correct or disable"
+    with pytest.raises(webui.host.api.AnimateDiffError, match=words):
         run(webui, {}, ControlNetUnit(image=str(folder / "3.png")))
+    assert not webui.model.calls
+    assert "process" not in vars(controlnet)
+    controlnet.fails = ""
+    run(webui, {}, ControlNetUnit(image=str(folder / "3.png")))
+
+
+def test_model_that_is_not_there_is_named_with_those_that_are(webui, controlnet, folder, models):
+    controlnet.fails = "model not found: None"
+    words = (
+        "unit 0 has the model preproc, which is not there: choose one of sparsectrl_rgb .12ab., control_canny"
+    )
+    with pytest.raises(webui.host.api.AnimateDiffError, match=words):
+        run(webui, {}, ControlNetUnit(image=str(folder / "3.png"), model="preproc"))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"module": "cany"}, "ControlNet's unit 1 has the module 'cany', but must have one of none, canny."),
+        (
+            {"module": "canny", "weight": 9},
+            "ControlNet refuses its unit 1 (weight: ensure this value is less than or equal to 2.0): correct "
+            "it.",
+        ),
+    ],
+)
+def test_unit_that_controlnet_refuses_is_explained_in_one_sentence(
+    webui, controlnet, monkeypatch, values, sentence
+):
+    said = "ensure this value is less than or equal to 2.0 (type=value_error)"
+    lines = f"1 validation error for ControlNetUnit\nweight\n  {said}"
+
+    def refuse(unit):
+        raise ValueError(lines)
+
+    known = [SimpleNamespace(name=name, label=name.title()) for name in ("none", "canny")]
+    preprocessor = SimpleNamespace(get_sorted_preprocessors=lambda: known)
+    monkeypatch.setitem(sys.modules, "scripts.external_code", SimpleNamespace(to_processing_unit=refuse))
+    monkeypatch.setitem(
+        sys.modules, "scripts.supported_preprocessor", SimpleNamespace(Preprocessor=preprocessor)
+    )
+    with pytest.raises(webui.host.api.AnimateDiffError) as refused:
+        run(webui, {}, ControlNetUnit(enabled=False), values)
+    assert str(refused.value) == sentence
 
 
 @pytest.fixture

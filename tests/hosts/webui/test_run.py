@@ -287,8 +287,9 @@ def test_free_init_samples_again_and_runs_hires_fix_once(webui):
     assert not torch.equal(p.last_samples, plain.last_samples)
 
 
-def test_free_noise_repeats_the_first_windows_noise(webui):
-    p = webui.request({"video_length": 8, "overlap": 0})
+def start_noise(webui, arguments):
+    """The noise that a request's sampling starts from."""
+    p = webui.request(arguments)
     started = []
     original = webui.host.sd_samplers_common.Sampler.sample
     try:
@@ -298,7 +299,18 @@ def test_free_noise_repeats_the_first_windows_noise(webui):
         webui.host.processing.process_images(p)
     finally:
         webui.host.sd_samplers_common.Sampler.sample = original
-    noise = started[0]
+    return started[0]
+
+
+def test_noise_is_frozen_from_the_frame_on_that_a_schedule_says(webui):
+    own = start_noise(webui, {})
+    frozen = start_noise(webui, {"noise_type": "constant", "noise_weight": "0: 0 hold, 2: 1"})
+    assert torch.equal(frozen[:2], own[:2])
+    assert torch.equal(frozen[2:], own[:1].expand_as(own[2:]))
+
+
+def test_free_noise_repeats_the_first_windows_noise(webui):
+    noise = start_noise(webui, {"video_length": 8, "overlap": 0})
     assert sorted(frame.sum().item() for frame in noise[4:]) == sorted(
         frame.sum().item() for frame in noise[:4]
     )

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from animatediff_webui.core.errors import UserError
+from animatediff_webui.core.errors import UserError, quoted
 from animatediff_webui.hosts.webui.host_types import Request, Script, is_image_request
 from animatediff_webui.hosts.webui.patched_unet import UnetPatcher, when_patched
-from animatediff_webui.hosts.webui.patches import wrapped
+from animatediff_webui.hosts.webui.patches import telling, wrapped
 from animatediff_webui.media.readers.folder import read_picture
 
 from .unit_frames import UnitFrames, has_content, listed_frames
@@ -209,21 +209,11 @@ def applied_units(p: Request) -> Generator[None, None, None]:
         return
     errors: list[Exception] = []
 
-    def keeping(original: Callable[..., object]) -> Callable[..., object]:
-        def process(sampled: Request, *args: object, **kwargs: object) -> object:
-            try:
-                return original(sampled, *args, **kwargs)
-            except Exception as error:  # of any kind: the host would swallow it
-                if sampled is p:
-                    errors.append(error)
-                raise
-
-        return process
-
     def tell(_stack: ExitStack, _patcher: UnetPatcher) -> None:
         if errors:
             raise UserError(_why_unapplied(p, script, errors[0])) from errors[0]
 
+    keeping = telling(p, errors.append)
     with wrapped(script, "process_before_every_sampling", keeping), when_patched(p, tell):
         yield
 
@@ -235,8 +225,8 @@ def _why_unapplied(p: Request, script: IntegratedScript, error: Exception) -> st
         if _takes_mask(unit) and params is not None and params.control_mask is None:
             return f"ControlNet's {unit.module} of unit {number} needs a mask: give it one, or set Mask path."
     return (
-        f"ControlNet could not apply its units ({type(error).__name__}: {error}): correct or disable them; "
-        "the WebUI's log has the error."
+        f"ControlNet could not apply its units ({quoted(error)}): correct or disable them; the WebUI's log "
+        "has the error."
     )
 
 

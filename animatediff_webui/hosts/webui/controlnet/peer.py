@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeGuard, cast
 
 import torch
 
+from animatediff_webui.core.errors import UserError, shown, shown_text
 from animatediff_webui.hosts.webui.host_types import Request, Script
 from motion_module.errors import MotionModuleError
 from motion_module.kinds import SPARSECTRL_ENCODER, detect_kind
@@ -46,6 +47,13 @@ class Unit(Protocol):
     def is_inpaint(self) -> bool: ...
 
     def copy(self, *, update: Mapping[str, object]) -> Unit: ...
+
+
+class _Preprocessor(Protocol):
+    """One of its preprocessors: `name` is the API's, `label` the page's."""
+
+    name: str
+    label: str
 
 
 class _Models(Protocol):
@@ -116,13 +124,44 @@ def find_script(p: Request) -> ControlNetScript | None:
     return None
 
 
-def read_unit(argument: object) -> Unit | None:
-    """A script argument as a unit: one already, or a dict of the API's; None where it is neither."""
-    if isinstance(argument, Mapping):
-        external_code = sys.modules["scripts.external_code"]
-        unit: Unit = external_code.to_processing_unit(argument)
-        return unit
-    return argument if _is_unit(argument) else None
+def read_unit(argument: object, number: int) -> Unit | None:
+    """A script argument as a unit: one already, or a dict of the API's; None where it is neither.
+
+    Raises UserError, which calls it unit `number`, where ControlNet refuses what is in it.
+    """
+    if not isinstance(argument, Mapping):
+        return argument if _is_unit(argument) else None
+    values = cast("Mapping[str, object]", argument)
+    external_code = sys.modules["scripts.external_code"]
+    try:
+        unit: Unit = external_code.to_processing_unit(values)
+    except (ValueError, TypeError, AssertionError) as error:  # pydantic's among them
+        raise UserError(_why_refused(values, number, error)) from error
+    return unit
+
+
+def _why_refused(values: Mapping[str, object], number: int, error: Exception) -> str:
+    module, known = values.get("module"), _preprocessors()
+    if module is not None and not any(module in (each.name, each.label) for each in known):
+        names = ", ".join(each.name for each in known)
+        return f"ControlNet's unit {number} has the module {shown(module)}, but must have one of {names}."
+    # pydantic's message is of several lines: what is wrong, field by field, behind a heading.
+    lines = [line.strip() for line in str(error).splitlines()]
+    reason = ": ".join(lines[1:3] if len(lines) > 2 else lines).partition(" (type=")[0]
+    return f"ControlNet refuses its unit {number} ({shown_text(reason)}): correct it."
+
+
+def _preprocessors() -> Sequence[_Preprocessor]:
+    found: Sequence[_Preprocessor] = sys.modules[
+        "scripts.supported_preprocessor"
+    ].Preprocessor.get_sorted_preprocessors()
+    return found
+
+
+def model_names() -> list[str]:
+    """Those of ControlNet's models, as its page lists them."""
+    models = cast("_Models", sys.modules["scripts.global_state"]).cn_models
+    return [name for name, path in models.items() if path is not None]
 
 
 def find_model(name: str) -> Path | None:

@@ -70,7 +70,7 @@ def find_units(p: Request, readable_folder: Callable[[str], Path]) -> list[UnitF
     if script is None:
         return found
     for place in range(script.args_from, min(script.args_to, len(p.script_args))):
-        unit = read_unit(p.script_args[place])
+        unit = read_unit(p.script_args[place], place - script.args_from)
         if unit is not None and unit.enabled and not _has_picture(unit):
             found.append(_read_frames(place, unit, readable_folder))
     return found

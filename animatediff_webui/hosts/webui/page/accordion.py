@@ -285,6 +285,7 @@ def _path_text(upload: object) -> str:
 
 
 Arguments = dict[str, object]
+_MOST_LINES = 8
 
 
 def _build_number(widget: Widget, common: Arguments) -> Component:
@@ -301,7 +302,9 @@ def _build_slider(widget: Widget, common: Arguments) -> Component:
 _BUILDERS: dict[WidgetKind, Callable[[Widget, Arguments], Component]] = {
     WidgetKind.NUMBER: _build_number,
     WidgetKind.SLIDER: _build_slider,
-    WidgetKind.TEXTBOX: lambda widget, common: gr.Textbox(**common, lines=1, max_lines=1),
+    WidgetKind.TEXTBOX: lambda widget, common: gr.Textbox(
+        **common, lines=widget.lines, max_lines=_MOST_LINES if widget.lines > 1 else 1
+    ),
     WidgetKind.CHECKBOX: lambda widget, common: gr.Checkbox(**common),
     WidgetKind.RADIO: lambda widget, common: gr.Radio(**common, choices=list(widget.choices)),
     WidgetKind.DROPDOWN: lambda widget, common: gr.Dropdown(**common, choices=list(widget.choices)),

@@ -17,8 +17,9 @@ from .pieces import figure_html, warning_html
 
 
 def with_uploads(text: str, files: Sequence[Path], num_frames: float | None, window: float | None) -> str:
-    """The text with more pictures, spread over the rest of the clip; as it is where it cannot be read.
+    """The text with more pictures, one a line, spread over the rest of the clip.
 
+    As it is where it cannot be read.
     `num_frames` and `window` are what the page has for the clip's length and the context batch size, empty or
     0 where it leaves them open.
     """
@@ -29,7 +30,7 @@ def with_uploads(text: str, files: Sequence[Path], num_frames: float | None, win
     taken = [each.frame for each in keyframes.keyframes]
     length = int(num_frames or window or DEFAULT_CONTEXT_LENGTH)
     added = zip(spread_frames(len(files), taken, length), map(str, files), strict=True)
-    return str(Keyframes((*keyframes.keyframes, *(Keyframe(frame, file) for frame, file in added))))
+    return "\n".join(map(str, (*keyframes.keyframes, *(Keyframe(frame, file) for frame, file in added))))
 
 
 def show_keyframes(text: str, readable: Callable[[str], Path]) -> str:

@@ -15,6 +15,8 @@ PREFIX = "animatediff"
 """Every element's id starts with it, and so do the script's and the style sheet's names."""
 _RADIO_LETTERS = 36
 _SLIDER_SPAN = 10
+_KEYFRAME_LINES = 2
+"""One for each keyframe; the box grows with them."""
 
 
 class WidgetKind(Enum):
@@ -35,7 +37,7 @@ class Widget:
     """One parameter on the page. `choices` are texts: gradio and ui-config.json compare them as such.
 
     `info` is a line below it, `tooltip` what else there is to know. `zero_is_empty`: gradio 3 shows 0 where a
-    number is empty, so that 0 stands for the default.
+    number is empty, so that 0 stands for the default. `lines` are those of a text box.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Widget:
     step: float | None = None
     choices: tuple[str, ...] = ()
     zero_is_empty: bool = False
+    lines: int = 1
 
     @property
     def is_whole(self) -> bool:
@@ -170,6 +173,7 @@ def _build_widget(field: Field, value: object, modules: list[str]) -> Widget:
         step=1 if field.kind is Kind.INTEGER else 0.01,
         choices=tuple(modules if field.kind is Kind.MODEL else map(str, field.choices)),
         zero_is_empty=zero_is_empty,
+        lines=_KEYFRAME_LINES if field.kind is Kind.KEYFRAMES else 1,
     )
 
 

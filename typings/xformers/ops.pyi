@@ -1,0 +1,3 @@
+from torch import Tensor
+
+def memory_efficient_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...

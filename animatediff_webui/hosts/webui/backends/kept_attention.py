@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import torch
+from einops import rearrange
 
 Attention: TypeAlias = "Callable[..., torch.Tensor]"
 """`attention(q, k, v, options)`, with `b t c` each."""
@@ -53,7 +54,7 @@ class WholeAttention:
             *given, options = args
             inputs = cast("Sequence[torch.Tensor]", given)
             # Another patch may have cut each row into tiles.
-            tiled = [each.unflatten(0, (len(rows), -1)) for each in inputs]
+            tiled = [rearrange(each, "(r n) ... -> r n ...", r=len(rows)) for each in inputs]
             if attention not in self._gathered:
                 whole = [each.new_zeros(len(self.rows), *each.shape[1:]) for each in tiled]
                 self._gathered[attention] = whole, cast("Mapping[str, object]", options)

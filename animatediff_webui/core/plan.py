@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .affinity import SMALL
 from .camera import CameraPoses
@@ -23,6 +23,8 @@ from .steps import DEFAULT_STEPS
 from .windows import ContextLayout, Window, build_spans, build_windows
 from .written import written
 
+Rows: TypeAlias = "Sequence[tuple[str, str]]"
+"""Of a table: what each is about, and its text."""
 DEFAULT_CONTEXT_LENGTH = 16
 _DRAWN_FRAMES = 64
 _LEVELS = "_.:-=+*#@"
@@ -113,6 +115,7 @@ class Plan:
     notes: tuple[str, ...]
     motion: MotionPlan
     noise_weight: FrameValues
+    sources: tuple[SourceInfo, ...] = ()
 
     @property
     def context_length(self) -> int:
@@ -243,6 +246,7 @@ def build_plan(
         notes=(*notes, *_sound_notes(parameters, sources, is_in_time), *_reference_notes(parameters)),
         motion=_plan_motion(parameters, layout, generated_fps),
         noise_weight=parameters.noise.weight.over_frames(num_frames, generated_fps, "noise_weight"),
+        sources=tuple(sources),
     )
 
 
@@ -255,19 +259,22 @@ def _read_track(
     return track.extended(layout.num_frames)
 
 
-def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4) -> str:
-    """The plan as a table: frames, windows, the cost of `num_steps` steps, keyframes, and windows drawn."""
+def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4, networks: Rows = ()) -> str:
+    """The plan as a table: frames, sources, windows, the cost of `num_steps` steps, `networks` that steer the
+    clip, keyframes, and windows drawn."""
     cost = plan.cost(num_steps)
     layout = plan.layout
     rows = [
         ("Frames", f"{plan.num_frames} generated, {plan.num_shown} played"),
         ("Speed", f"{float(plan.fps):g} fps, {plan.duration:g} s"),
         ("Save", format_names(plan.formats)),
+        *_source_rows(plan),
         ("Windows", f"{plan.context_length} frames, overlap {layout.overlap}, {layout.scheduler}"),
         ("Fuse", layout.fuse),
         ("Loop", layout.closed_loop),
         ("UNet", f"{cost.window_calls} window calls with {cost.frame_calls} frames in {num_steps} steps"),
         *_motion_rows(plan),
+        *networks,
         *(("Note", note) for note in plan.notes),
         *_track_rows("Prompt", plan.prompt_track),
         *_track_rows("Negative", plan.negative_prompt_track),
@@ -435,6 +442,12 @@ def _track_rows(label: str, track: PromptTrack) -> list[tuple[str, str]]:
         text = " ".join([track.prompts[keyframe.prompt], *tags])
         rows.append((label if is_alone else f"{label} {keyframe.frame}", text))
     return rows
+
+
+def _source_rows(plan: Plan) -> list[tuple[str, str]]:
+    rows = [("Source", source.summary) for source in plan.sources]
+    keyframes = [str(each.frame) for each in plan.parameters.source.keyframes.keyframes]
+    return [*rows, ("Pictures", f"of frames {', '.join(keyframes)}")] if keyframes else rows
 
 
 def _motion_rows(plan: Plan) -> list[tuple[str, str]]:

@@ -80,6 +80,7 @@ def _evaluate(arguments: list[str]) -> int:
 
 
 def _plan(options: Namespace, _interruption: Interruption) -> int:
+    from animatediff_webui.hosts.diffusers.guides.settings import read_guides as read_networks
     from animatediff_webui.hosts.diffusers.plan_picture import write_plan
     from animatediff_webui.media.temporary import writable_folder
 
@@ -87,7 +88,8 @@ def _plan(options: Namespace, _interruption: Interruption) -> int:
     folder, animator = writable_folder(read_output(options.output, "--output")), _animator(options)
     plan = animator.plan(prompt, **settings)
     image = animator.image_settings(**_image_settings(options))
-    write_plan(plan, image.steps, animator.estimate(plan, image), folder)
+    networks = read_networks(settings)
+    write_plan(plan, image.steps, animator.estimate(plan, image, networks), folder, networks)
     return SUCCESS
 
 

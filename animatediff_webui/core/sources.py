@@ -23,6 +23,14 @@ class SourceInfo:
     has_sound: bool = False
     notes: tuple[str, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """What it is, in a line."""
+        if self.num_frames is None:
+            return f"{self.name}: one picture"
+        rate = "" if self.fps is None else f" at {float(self.fps):g} fps"
+        return f"{self.name}: {self.num_frames} frames{rate}{', with sound' if self.has_sound else ''}"
+
 
 def shortest_source(sources: Sequence[SourceInfo]) -> SourceInfo | None:
     """The one with the fewest frames, None where none counts any. ParameterError where it has none."""

@@ -85,9 +85,7 @@ def test_scale_multiplies_the_keys_in_every_attention(by_place):
     found = run(MotionControl(scale=FrameValues(scale)))
     keys = scale.expand(4, 6, 6).flatten(1)[..., None]
     module = module_of(V3)
-    module.runtime.attention = only(
-        lambda inputs: attend_by_products(replace(inputs, key=inputs.key * keys))
-    )
+    module.runtime.attention = only(lambda inputs: attend_by_products(replace(inputs, key=inputs.key * keys)))
     assert relative_error(found, run(MotionControl(), module=module)) <= 1e-5
     assert not torch.allclose(found, hidden_states())
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from animatediff_webui.core.parameters import FIELDS
 from animatediff_webui.media import read_frames, read_infotext
@@ -111,6 +112,23 @@ def test_plan_writes_a_table_and_a_picture_without_sampling(models, tmp_path, ca
     assert "20" in table
     assert (tmp_path / "plan.png").stat().st_size > 1000
     assert not list(tmp_path.rglob("*.gif"))
+
+
+def test_plan_tells_of_networks_and_what_they_follow(models, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(3):
+        Image.new("RGB", (64, 64)).save(frames / f"{number}.png")
+    picture, networks = frames / "0.png", [f"{tmp_path}:0.5:0-0.25", str(tmp_path)]
+    steered = [
+        "--controlnet", networks[0], "--control-video", str(frames), "--preprocessor", "canny",
+        "--sparsectrl", networks[1], "--keyframe", f"0={picture}", "--keyframe", f"2={picture}",
+    ]  # fmt: skip
+    assert main(["plan", "a", *models, *steered, "--output", str(tmp_path / "out")]) == 0
+    table = capsys.readouterr().out
+    assert "the control video (frames): 3 frames" in table
+    assert f"{tmp_path.name}, weight 0.5, from 0 to 0.25 of sampling, follows frames by canny" in table
+    assert f"SparseCtrl  {tmp_path.name}, weight 1, pictures of frames 0, 2" in table
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")

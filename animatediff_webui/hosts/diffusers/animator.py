@@ -70,6 +70,7 @@ class PlanBuilder(Protocol):
         prompt: str,
         negative_prompt: str,
         sources: Sequence[SourceInfo],
+        num_steps: int,
     ) -> Plan: ...
 
 
@@ -157,10 +158,13 @@ class Animator:
         """What `generate` would do. Loads the motion module, not the checkpoint."""
         return self._read(prompt, None, animation, settings).plan
 
-    def estimate(self, plan: Plan, image: ImageSettings) -> Estimate | None:
-        """What sampling the plan will take, by the last runs like it; None where there were none."""
+    def estimate(self, plan: Plan, image: ImageSettings, networks: Sequence[Network] = ()) -> Estimate | None:
+        """What sampling the plan will take, by the last runs like it; None where there were none.
+
+        `networks` are those that steer the clip.
+        """
         calls = plan.cost(image.steps).frame_calls * find_sampler(image.sampler_name)[0].calls_per_step
-        return estimate_run(self._run_key(self.frame_size(image)), calls)
+        return estimate_run(self._run_key(self.frame_size(image), networks), calls)
 
     def generate(
         self,
@@ -225,6 +229,7 @@ class Animator:
                 prompt=text,
                 negative_prompt=chosen.negative_prompt,
                 sources=(*source.infos, *guides.infos),
+                num_steps=chosen.steps,
             )
         asked = Asked(chosen, plan, source, guides)
         check_start(chosen, plan, asked.start)
@@ -303,7 +308,7 @@ class Animator:
         device = self.options.torch_device
         sampled = sample_run(run, self.pipeline, device)
         if sampled.stopped_at_step is None:
-            record_timing(run, self._run_key(run.size), device)
+            record_timing(run, self._run_key(run.size, asked.guides.networks), device)
         notes = [*plan.notes, *(ensemble.notes if ensemble else ()), *lora_notes(prompts.loras, self.module)]
         problems = [preview.problem] if preview is not None and preview.problem else []
         infotext = self._infotext(run, asked.guides.networks, sampled.stopped_at_step)
@@ -330,10 +335,11 @@ class Animator:
         device = self.options.torch_device
         return next(decode_frames(self.pipeline.vae, latent, device=device, lock=self._running))
 
-    def _run_key(self, size: tuple[int, int]) -> RunKey:
+    def _run_key(self, size: tuple[int, int], networks: Sequence[Network]) -> RunKey:
         options = self.options
         dtype = str(options.torch_dtype).removeprefix("torch.")
-        return RunKey(options.name, str(options.torch_device), dtype, *size)
+        kinds = tuple(sorted(network.title for network in networks))
+        return RunKey(options.name, str(options.torch_device), dtype, *size, kinds)
 
     def _infotext(self, run: Run, networks: Sequence[Network], stopped_at_step: int | None) -> str:
         module = self.module.name if self.module else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw
 from animatediff_webui.core.plan import Plan, format_plan
 from animatediff_webui.core.prompt_travel import PromptTrack
 from animatediff_webui.core.windows import Window
+from animatediff_webui.hosts.diffusers.guides.settings import Network
 from animatediff_webui.hosts.diffusers.timings import Estimate
 from animatediff_webui.media.temporary import written_picture
 
@@ -18,9 +20,12 @@ PAPER, INK, FAINT = "#ffffff", "#222222", "#e4e4e4"
 COLORS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75))
 
 
-def describe_plan(plan: Plan, num_steps: int, estimate: Estimate | None) -> str:
-    """The plan as a table, with what it will take if runs like it were measured."""
-    table = format_plan(plan, num_steps)
+def describe_plan(
+    plan: Plan, num_steps: int, estimate: Estimate | None, networks: Sequence[Network] = ()
+) -> str:
+    """The plan as a table, with the networks that steer the clip, and with what it will take if runs like it
+    were measured."""
+    table = format_plan(plan, num_steps, networks=[(each.title, each.summary) for each in networks])
     if estimate is None:
         return f"{table}\nEstimate  none yet: it comes from earlier runs of this model and size"
     memory = f", at most {estimate.peak_memory / 2**30:.1f} GiB of memory" if estimate.peak_memory else ""
@@ -32,14 +37,15 @@ def draw_plan(plan: Plan, num_steps: int) -> Image.Image:
     """Windows over frames in the first steps, strongest where a window weighs most, and the prompts below."""
     steps = range(min(DRAWN_STEPS, num_steps))
     tracks = [(name, track) for name, track in _tracks(plan) if track.is_travelling]
-    rows = sum(len(plan.windows(step)) for step in steps)
+    windows = [plan.windows(step, step / num_steps) for step in steps]
+    rows = sum(map(len, windows))
     height = 2 * MARGIN + rows * (ROW + 2) + len(steps) * GAP + len(tracks) * (3 * ROW + GAP) + 2 * ROW
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
     top = MARGIN
     for step in steps:
         draw.text((MARGIN, top), f"Step {step}", fill=INK)
-        for index, window in enumerate(plan.windows(step)):
+        for index, window in enumerate(windows[step]):
             _draw_window(draw, plan.num_frames, window, top, COLORS[index % len(COLORS)])
             top += ROW + 2
         top += GAP
@@ -50,9 +56,11 @@ def draw_plan(plan: Plan, num_steps: int) -> Image.Image:
     return image
 
 
-def write_plan(plan: Plan, num_steps: int, estimate: Estimate | None, folder: Path) -> Path:
+def write_plan(
+    plan: Plan, num_steps: int, estimate: Estimate | None, folder: Path, networks: Sequence[Network] = ()
+) -> Path:
     """Print the table and write the picture; its path. Raises MediaError where it cannot be written."""
-    print(describe_plan(plan, num_steps, estimate))
+    print(describe_plan(plan, num_steps, estimate, networks))
     path = written_picture(draw_plan(plan, num_steps), folder / "plan.png")
     print(path)
     return path

@@ -22,16 +22,18 @@ KEPT_RUNS = 5
 
 @dataclass(frozen=True)
 class RunKey:
-    """What a run's speed depends on."""
+    """What a run's speed depends on; `networks` are the kinds of those that steer it, one for each."""
 
     model: str
     device: str
     dtype: str
     width: int
     height: int
+    networks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.model} {self.width}x{self.height} {self.device} {self.dtype}"
+        steered = "".join(f" + {network}" for network in self.networks)
+        return f"{self.model} {self.width}x{self.height} {self.device} {self.dtype}{steered}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import copy
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,15 @@ def test_a_damaged_file_of_timings_costs_a_guess_and_nothing_else(content, tmp_p
     found = timings.estimate_run(key, 5)
     assert found is not None
     assert (found.seconds, found.peak_memory, found.num_runs) == (10.0, 2**30, 1)
+
+
+def test_timings_of_runs_with_networks_are_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plain = timings.RunKey("model", "cpu", "float32", 64, 64)
+    steered = replace(plain, networks=("ControlNet", "IP-Adapter"))
+    timings.record_run(steered, 10, 20.0, 0)
+    assert timings.estimate_run(plain, 10) is None
+    assert timings.estimate_run(steered, 10) is not None
 
 
 @pytest.mark.parametrize("place", ["/proc/nope", "/dev/null", "\0", "x" * 5000])

@@ -103,6 +103,13 @@ class Network:
         return 0.0 if is_outside else self.weight
 
     @property
+    def summary(self) -> str:
+        """What it is told, in a line."""
+        is_whole = self.start == 0 and self.end == 1
+        part = "" if is_whole else f", from {self.start:g} to {self.end:g} of sampling"
+        return f"{self.name}, weight {self.weight:g}{part}"
+
+    @property
     def facts(self) -> Mapping[str, object]:
         """What infotexts tell of it."""
         return {
@@ -143,6 +150,12 @@ class ControlNet(Network):
         return {"Module": self.preprocessor, **super().facts}
 
     @property
+    def summary(self) -> str:
+        shown = "one picture" if self.video is None else Path(self.video).name
+        prepared = "" if self.preprocessor == NO_PREPROCESSOR else f" by {self.preprocessor}"
+        return f"{super().summary}, follows {'the source' if self.follows_source else shown}{prepared}"
+
+    @property
     def picture(self) -> Image.Image | None:
         """`image`, read."""
         return cast("Image.Image | None", self.image)
@@ -176,6 +189,10 @@ class SparseCtrl(Network):
         return cast("Mapping[int, Image.Image]", self.keyframes)
 
     @property
+    def summary(self) -> str:
+        return f"{super().summary}, {_listed_frames(self.pictures)}"
+
+    @property
     def facts(self) -> Mapping[str, object]:
         return {**super().facts, "Keyframes": " ".join(map(str, self.keyframes))}
 
@@ -203,6 +220,15 @@ class IpAdapter(Network):
     def pictures(self) -> Mapping[int, Image.Image]:
         """`images`, read, in the order of the frames."""
         return cast("Mapping[int, Image.Image]", self.images)
+
+    @property
+    def summary(self) -> str:
+        return f"{super().summary}, {_listed_frames(self.pictures)}"
+
+
+def _listed_frames(pictures: Mapping[int, object]) -> str:
+    frames = ", ".join(map(str, pictures))
+    return f"{'a picture' if len(pictures) == 1 else 'pictures'} of frame{'s'[: len(pictures) - 1]} {frames}"
 
 
 def _read_keyframes(given: object, owner: str, row: Field) -> dict[int, Image.Image]:

@@ -234,7 +234,7 @@ class _Accordion:
 
     def _connect_preview(self, preview: gr.Button, close: gr.Button, plan: gr.HTML) -> None:
         """The page's script adds prompts and steps, which are the host's fields."""
-        sent = [field for field in FIELDS if field.kind is not Kind.IMAGE and field.group != "Sources"]
+        sent = [field for field in FIELDS if field.kind is not Kind.IMAGE]
         page = unsaved(gr.Textbox(visible=False, elem_id=self._id("page")))
         components = [self.components[field.name] for field in sent]
 
@@ -253,7 +253,8 @@ class _Accordion:
             listed, path = self.modules.find(str(model) if model else None)
         except UserError as error:
             return warning_html(str(error))
-        return preview_plan(named, describe_module(listed, path).spec, read_prompt_fields(page))
+        readable = partial(readable_path, is_api=False)
+        return preview_plan(named, describe_module(listed, path).spec, read_prompt_fields(page), readable)
 
     def _build_reading_back(self) -> None:
         with gr.Accordion("Read settings from a video", open=False, elem_classes=[f"{PREFIX}-group"]):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
 from animatediff_webui.core.steps import DEFAULT_STEPS
+from animatediff_webui.media.sources import opened_source
 
 from .pieces import warning_html
 
@@ -41,15 +43,25 @@ def read_prompt_fields(text: str) -> PromptFields:
     )
 
 
-def preview_plan(values: Mapping[str, object], module: ModuleLimits | None, page: PromptFields) -> str:
-    """The plan for these widgets' values, as HTML."""
+def preview_plan(
+    values: Mapping[str, object],
+    module: ModuleLimits | None,
+    page: PromptFields,
+    readable: Callable[[str], Path],
+) -> str:
+    """The plan for these widgets' values, as HTML; `readable` opens what may be named as a source."""
     try:
-        plan = build_plan(
-            parse_parameters(values),
-            module=module,
-            prompt=page.prompt,
-            negative_prompt=page.negative_prompt,
-        )
+        parameters = parse_parameters(values)
+        with opened_source(parameters, readable) as clip:
+            plan = build_plan(
+                parameters,
+                module=module,
+                prompt=page.prompt,
+                negative_prompt=page.negative_prompt,
+                sources=clip.infos,
+                num_steps=page.steps,
+            )
+        parameters.source.keyframes.check(plan.num_frames)
     except UserError as error:
         return warning_html(str(error))
     return f'<pre class="animatediff-plan">{escape(format_plan(plan, page.steps))}</pre>'

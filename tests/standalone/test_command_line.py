@@ -36,7 +36,7 @@ def test_options_hold_every_animation_parameter_but_those_of_the_page():
     actions = build_parser("generate")._actions
     flags = {flag for action in actions for flag in action.option_strings}
     expected = {"--" + field.name.replace("_", "-") for field in FIELDS}
-    assert expected - flags == {"--enable"}
+    assert expected - flags == {"--enable", "--keyframes"}  # which are said one by one: --keyframe
 
 
 def test_generate_writes_gif_and_mp4_and_says_what_they_hold(models, tmp_path, capsys):

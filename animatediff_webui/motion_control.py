@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from animatediff_webui.core.camera import parse_poses
 from animatediff_webui.core.errors import ParameterError, UserError
 from animatediff_webui.core.step_values import StepValues, read_steps
 from motion_module.camera.cameras import Cameras
@@ -173,18 +172,17 @@ def read_ensemble(
     read_mask: ReadMask,
     find_lora: Callable[[str], MotionLora],
     camera: CameraCtrl | None,
-    read_poses: Callable[[str], str],
 ) -> Ensemble:
     """The modules, as the plan wants them to act: the first one, and then those of its list, in order.
 
-    `read_mask` reads masks, `read_poses` the text of a pose file, `find_lora` gives a module's own LoRA by
-    its name. `camera` is what tells the first module of a camera. Raises ParameterError for what cannot be
-    used, and MotionModuleError where the camera model was made for other modules.
+    `read_mask` reads masks, `find_lora` gives a module's own LoRA by its name. `camera` is what tells the
+    first module of a camera. Raises ParameterError for what cannot be used, and MotionModuleError where the
+    camera model was made for other modules.
     """
     first, *others = modules
     motion = plan.parameters.motion
     _refuse_twice(modules)
-    cameras = None if camera is None else _read_cameras(plan, read_poses)
+    cameras = None if camera is None else _read_cameras(plan)
     active = [_read_first(plan, first, num_steps, read_mask, cameras)]
     for module, asked, values in zip(others, motion.modules.modules, plan.motion.further, strict=True):
         active.append(
@@ -216,24 +214,12 @@ def _read_first(
     )
 
 
-def _read_cameras(plan: Plan, read_poses: Callable[[str], str]) -> Cameras | None:
-    """How the clip is looked at. Raises ParameterError for a pose file that cannot be used."""
-    found, source = plan.motion.camera, plan.parameters.motion.camera.poses
-    if source is not None:
-        try:
-            text = read_poses(source)
-        except UserError as error:
-            raise ParameterError(f"camera_poses cannot be read: {error}") from error
-        found = parse_poses(text, "camera_poses")
+def _read_cameras(plan: Plan) -> Cameras:
+    """How the clip is looked at."""
+    found = plan.motion.camera
     if found is None:
-        return None
-    if len(found.poses) < plan.num_frames:
-        raise ParameterError(
-            f"camera_poses has {len(found.poses)} cameras, but {plan.num_frames} frames are generated: give "
-            "a line for each."
-        )
-    first = found.first(plan.num_frames)
-    return Cameras(torch.tensor(first.poses), torch.tensor(first.lenses))
+        raise ValueError("Expected a plan that knows its cameras, found a pose file that was not read.")
+    return Cameras(torch.tensor(found.poses), torch.tensor(found.lenses))
 
 
 def site_strengths(weights: BlockWeights, module: MotionModule, name: str) -> Mapping[Site, float] | None:

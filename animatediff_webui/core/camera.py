@@ -87,6 +87,11 @@ class CameraPoses:
         """Those of the first frames."""
         return CameraPoses(self.poses[:count], self.lenses[:count])
 
+    def seen_from_above(self) -> tuple[Matrix, Matrix]:
+        """Places `f 2`, to the right and ahead as the first camera sees them, and where each looks, `f 2`."""
+        to_first = self.poses[0] @ np.linalg.inv(self.poses)
+        return to_first[:, (0, 2), 3], to_first[:, (0, 2), 2]
+
     def ways(self) -> dict[str, tuple[float, ...]]:
         """What changes, frame by frame, as the first camera sees it: places, and angles in degrees."""
         to_first = self.poses[0] @ np.linalg.inv(self.poses)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Protocol, TypeAlias
 
 from .affinity import SMALL
-from .camera import CameraPoses
+from .camera import CameraPoses, parse_poses
 from .errors import ParameterError
 from .formats import FORMATS, Format, format_names
 from .frame_rate import DEFAULT_FPS, exact_fps
@@ -71,7 +71,7 @@ class MotionPlan:
 
     `affinity` is how alike each frame is to the picture that they animate. `reference` is how much each
     frame counts that windows see of the step's first one, up to the share `reference_end` of sampling.
-    `camera` is how it moves, where that is said by name.
+    `camera` is how it moves, as far as that is known: not of a pose file that nobody has read.
     """
 
     scale: FrameValues
@@ -180,6 +180,11 @@ class Plan:
         length = round(self.context_lengths.at(share))
         overlap = _overlap(self.parameters.context.overlap, length)
         return replace(self.layout, context_length=length, overlap=overlap)
+
+    @property
+    def frame_values(self) -> tuple[FrameValues, ...]:
+        """What acts on each frame as its value says, of that which changes something."""
+        return self.motion.values if self.noise_weight.is_one else (*self.motion.values, self.noise_weight)
 
     @property
     def window_batch(self) -> int:
@@ -327,7 +332,7 @@ def _plan_motion(
 
 
 def _plan_camera(camera: Camera, num_frames: int) -> CameraPoses | None:
-    """The cameras of a motion by name. Raises ParameterError where what is said does not go together."""
+    """How the camera moves, if at all. Raises ParameterError where what is said does not go together."""
     is_moved = bool(camera.motion.moves or camera.poses)
     if is_moved and camera.model is None:
         name = "camera_poses" if camera.poses else "camera_motion"
@@ -339,7 +344,22 @@ def _plan_camera(camera: Camera, num_frames: int) -> CameraPoses | None:
             f"camera_model is {camera.model}, but nothing says how the camera moves: set camera_motion, such "
             'as "still", or camera_poses.'
         )
-    return None if camera.poses or not is_moved else camera.motion.over_frames(num_frames)
+    if camera.poses:
+        return _read_poses(camera.poses, num_frames)
+    return camera.motion.over_frames(num_frames) if is_moved else None
+
+
+def _read_poses(lines: str, num_frames: int) -> CameraPoses | None:
+    """The first cameras of a pose file's lines; None of one that is named, but not read yet."""
+    if "\n" not in lines:
+        return None
+    found = parse_poses(lines, "camera_poses")
+    if len(found.poses) < num_frames:
+        raise ParameterError(
+            f"camera_poses has {len(found.poses)} cameras, but {num_frames} frames are generated: give "
+            "a line for each."
+        )
+    return found.first(num_frames)
 
 
 def _plan_view(parameters: Parameters, num_frames: int) -> ContextLayout | None:
@@ -534,8 +554,7 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     if motion.picture is not None or motion.affinity != SMALL:
         rows += [("Affinity", str(motion.affinity)), _drawn_row(plan.motion.affinity)]
     rows += _camera_rows(plan)
-    values = plan.motion.values if plan.noise_weight.is_one else (*plan.motion.values, plan.noise_weight)
-    for value in values:
+    for value in plan.frame_values:
         field = FIELD_BY_NAME.get(value.name)
         row = (field.label, value.text) if field else ("Effect", f"{value.text} of {value.name}")
         rows.append(row)
@@ -547,11 +566,9 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
 def _camera_rows(plan: Plan) -> list[tuple[str, str]]:
     """How the camera moves, and a line for each of its ways, drawn from the lowest to the highest."""
     camera, poses = plan.parameters.motion.camera, plan.motion.camera
-    if camera.poses:
-        return [("Camera", "as the pose file says")]
+    rows = [("Camera", "as the pose file says" if camera.poses else str(camera.motion))]
     if poses is None:
-        return []
-    rows = [("Camera", str(camera.motion))]
+        return rows if camera.poses else []
     for name, values in poses.ways().items():
         low = min(values)
         drawn = draw_values([value - low for value in values])

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from animatediff_webui.core.errors import ParameterError, UserError
 
 from .errors import UnreadableMediaError
 from .readers.local import local_path
+
+if TYPE_CHECKING:
+    from animatediff_webui.core.parameters import Parameters
 
 LARGEST = 16 * 2**20
 """Bytes; a camera is about 200 of them."""
@@ -32,3 +39,19 @@ def read_poses(source: str, find: Callable[[str], Path] = local_path) -> str:
         raise UnreadableMediaError(
             f"{source} cannot be read ({error.strerror}): check its permissions."
         ) from error
+
+
+def with_poses(parameters: Parameters, find: Callable[[str], Path] = local_path) -> Parameters:
+    """The parameters with the lines of their pose file in its place, if a camera model is to follow it.
+
+    Raises ParameterError where it cannot be read.
+    """
+    camera = parameters.motion.camera
+    if camera.poses is None or camera.model is None:
+        return parameters
+    try:
+        lines = read_poses(camera.poses, find).rstrip("\n")
+    except UserError as error:
+        raise ParameterError(f"camera_poses cannot be read: {error}") from error
+    camera = replace(camera, poses=f"{lines}\n")
+    return replace(parameters, motion=replace(parameters.motion, camera=camera))

@@ -47,14 +47,14 @@ def measure_scale(animator: Animator, count: int) -> Findings:
         seen = list(map(judge_clip, clips))
         ways.append([each.displacement for each in seen])
         found.lines += [
-            (f"scale {scale:g}: way", f"{np.mean(ways[-1]):.1%} of the width"),
+            (f"scale {scale:g}: way", _width(ways[-1])),
             (f"scale {scale:g}: jerk", f"{np.mean([each.jerk for each in seen]):.2%} of the width"),
             (f"scale {scale:g}: area flicker", f"{np.mean([each.flicker for each in seen]):.1%}"),
             (f"scale {scale:g}: outlines' overlap", f"{np.mean([each.likeness for each in seen]):.3f}"),
         ]
     for (low, high), (first, second) in zip(pairwise(SCALES), pairwise(ways), strict=True):
-        farther = np.mean(np.array(second) > np.array(first))
-        found.lines.append((f"farther at {high:g} than at {low:g}", f"{farther:.0%} of {len(moving)} clips"))
+        farther = float(np.mean(np.array(second) > np.array(first)))
+        found.lines.append((f"farther at {high:g} than at {low:g}", _clips(farther, len(moving))))
     return found
 
 
@@ -75,11 +75,11 @@ def measure_stop(animator: Animator, count: int) -> Findings:
             ways.append(first.displacement if first.direction == "right" else 0.0)
             drifts.append(second.drift)
             found.rows.append((f"{name}: {RIGHT}", frames))
-        stands = np.mean(np.array(drifts) < STANDING)
+        stands = float(np.mean(np.array(drifts) < STANDING))
         found.lines += [
-            (f"{name}: way before half time", f"{np.mean(ways):.1%} of the width"),
-            (f"{name}: drift after it", f"{np.mean(drifts):.1%} of the width"),
-            (f"{name}: stands after it", f"{stands:.0%} of {count} clips"),
+            (f"{name}: way before half time", _width(ways)),
+            (f"{name}: drift after it", _width(drifts)),
+            (f"{name}: stands after it", _clips(stands, count)),
         ]
     return found
 
@@ -132,10 +132,10 @@ def measure_modules(animator: Animator, count: int) -> Findings:
                 ways.append(_way(frames))
                 found.rows.append((f"{1 - share:g} of the first, {share:g} of the second: {DOWN}", frames))
             right, down = np.mean(ways, axis=0)
-            diagonal = np.mean([min(way) > 0.1 for way in ways])
+            diagonal = float(np.mean([min(way) > 0.1 for way in ways]))
             found.lines += [
                 (f"{share:g} of the second: way right, down", f"{right:.1%}, {down:.1%} of the width"),
-                (f"{share:g} of the second: goes both ways", f"{diagonal:.0%} of {count} clips"),
+                (f"{share:g} of the second: goes both ways", _clips(diagonal, count)),
             ]
     return found
 
@@ -150,6 +150,15 @@ def second_module(animator: Animator) -> Iterator[tuple[Animator, str]]:
             shutil.copy(file, copy)
         options = replace(animator.options, motion_module=first)
         yield Animator(options, lora_folders=animator.lora_folders), second.name
+
+
+def _width(lengths: Sequence[float]) -> str:
+    """Their mean, of the width."""
+    return f"{np.mean(lengths):.1%} of the width"
+
+
+def _clips(share: float, count: int) -> str:
+    return f"{share:.0%} of {count} clips"
 
 
 def _way(frames: Sequence[Image.Image]) -> np.ndarray:

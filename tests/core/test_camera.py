@@ -128,6 +128,11 @@ def test_preview_draws_what_changes():
     assert "ahead" not in shown
     read = parse_parameters({"camera_model": "c.ckpt", "camera_poses": "poses.txt"})
     assert "Camera   as the pose file says" in format_plan(build_plan(read, module=None))
+    frames = [POSE.format(-frame) for frame in range(16)]
+    told = parse_parameters({"camera_model": "c.ckpt", "camera_poses": "\n".join(frames)})
+    drawn = format_plan(build_plan(told, module=None))
+    assert "Camera   as the pose file says" in drawn
+    assert "right, 0 to 15" in drawn
     assert "Camera" not in format_plan(build_plan(parse_parameters(), module=None))
 
 

@@ -19,7 +19,7 @@ from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan, joint_li
 from animatediff_webui.core.sources import SourceInfo
 from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.masks import read_mask
-from animatediff_webui.media.poses import read_poses
+from animatediff_webui.media.poses import with_poses
 from animatediff_webui.media.sources import ClipSource, opened_source
 from animatediff_webui.motion_control import Ensemble, read_ensemble, read_values
 from animatediff_webui.session import Session
@@ -215,6 +215,7 @@ class Animator:
         text = read_prompt(prompt)
         ready = read_image_settings(image, self.image_defaults)
         chosen, parameters = read_settings(settings, ready, read_animation(animation))
+        parameters = with_poses(parameters)
         modules = self._modules(parameters)
         camera = self._camera(parameters)
         specs = [each.spec for each in modules]
@@ -275,7 +276,7 @@ class Animator:
 
         ensemble = read_ensemble(
             plan, modules, image.steps, read_mask=read_mask, find_lora=find,
-            camera=self._camera(plan.parameters), read_poses=read_poses,
+            camera=self._camera(plan.parameters),
         )  # fmt: skip
         ensemble.check_picture(is_there=motion_picture(plan, image) is not None)
         return ensemble

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
+from animatediff_webui.core.camera import CameraPoses, Matrix
+from animatediff_webui.core.parameters import FIELD_BY_NAME
 from animatediff_webui.core.plan import Plan, format_plan
 from animatediff_webui.core.prompt_travel import PromptTrack
 from animatediff_webui.core.windows import Window
@@ -16,6 +20,7 @@ from animatediff_webui.media.temporary import written_picture
 
 DRAWN_STEPS = 4
 WIDTH, MARGIN, LABEL, ROW, GAP = 960, 16, 72, 12, 10
+BAND, MAP = 3 * ROW + GAP, 120
 PAPER, INK, FAINT = "#ffffff", "#222222", "#e4e4e4"
 COLORS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75))
 
@@ -34,12 +39,15 @@ def describe_plan(
 
 
 def draw_plan(plan: Plan, num_steps: int) -> Image.Image:
-    """Windows over frames in the first steps, strongest where a window weighs most, and the prompts below."""
+    """Windows over frames in the first steps, strongest where a window weighs most; below them the prompts,
+    what acts on frames by a value that changes, and the camera's way."""
     steps = range(min(DRAWN_STEPS, num_steps))
     tracks = [(name, track) for name, track in _tracks(plan) if track.is_travelling]
     windows = [plan.windows(step, step / num_steps) for step in steps]
+    curves = _find_curves(plan)
     rows = sum(map(len, windows))
-    height = 2 * MARGIN + rows * (ROW + 2) + len(steps) * GAP + len(tracks) * (3 * ROW + GAP) + 2 * ROW
+    bands = (len(tracks) + len(curves)) * BAND + (MAP + GAP if plan.motion.camera else 0)
+    height = 2 * MARGIN + rows * (ROW + 2) + len(steps) * GAP + bands + 2 * ROW
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
     top = MARGIN
@@ -51,8 +59,13 @@ def draw_plan(plan: Plan, num_steps: int) -> Image.Image:
         top += GAP
     for name, track in tracks:
         _draw_track(draw, name, track, top)
-        top += 3 * ROW + GAP
+        top += BAND
+    for curve in curves:
+        _draw_curve(draw, curve, top)
+        top += BAND
     _draw_scale(draw, plan.num_frames, top)
+    if plan.motion.camera is not None:
+        _draw_map(draw, plan.motion.camera, top + 2 * ROW)
     return image
 
 
@@ -95,6 +108,62 @@ def _draw_track(draw: ImageDraw.ImageDraw, name: str, track: PromptTrack, top: i
         text = f"{keyframe.frame}: {track.prompts[keyframe.prompt]}"
         color = COLORS[keyframe.prompt % len(COLORS)]
         draw.text((_left(keyframe.frame, num_frames), top + ROW + index % 2 * ROW), text[:40], fill=color)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A value for each frame, and what it is."""
+
+    name: str
+    text: str
+    values: Sequence[float]
+
+
+def _find_curves(plan: Plan) -> list[_Curve]:
+    """What changes over the frames."""
+    curves: list[_Curve] = []
+    for values in plan.frame_values:
+        field = FIELD_BY_NAME.get(values.name)
+        curves.append(_Curve(field.label if field else "Effect", values.text, values.values))
+    if plan.motion.camera is not None:
+        for name, way in plan.motion.camera.ways().items():
+            curves.append(_Curve("Camera", f"{name}, {way[0]:.3g} to {way[-1]:.3g}", way))
+    return [curve for curve in curves if min(curve.values) < max(curve.values)]
+
+
+def _draw_curve(draw: ImageDraw.ImageDraw, curve: _Curve, top: int) -> None:
+    """A line from the lowest value to the highest, with what it is under it."""
+    num_frames, low = len(curve.values), min(curve.values)
+    span, bottom = max(curve.values) - low, top + 2 * ROW
+    draw.text((MARGIN, top), curve.name, fill=INK)
+    draw.rectangle((_left(0, num_frames), top, _left(num_frames, num_frames), bottom), fill=FAINT)
+    points: list[tuple[float, float]] = []
+    for frame, value in enumerate(curve.values):
+        height = bottom - 2 - (value - low) / span * (2 * ROW - 4)
+        points += [(_left(frame, num_frames), height), (_left(frame + 1, num_frames), height)]
+    draw.line(points, fill=COLORS[0], width=2)
+    draw.text((_left(0, num_frames), bottom), curve.text[:120], fill=INK)
+
+
+def _draw_map(draw: ImageDraw.ImageDraw, camera: CameraPoses, top: int) -> None:
+    """The camera's way from above, ahead upwards: a line, and where it looks at times."""
+    places, looks = camera.seen_from_above()
+    draw.text((MARGIN, top), "From above", fill=INK)
+    left = _left(0, 1)
+    draw.rectangle((left, top, left + MAP, top + MAP), fill=FAINT)
+    points = np.array([left, top]) + MAP / 2 + _fitted(places) * MAP * (0.6, -0.6)
+    draw.line([tuple(point) for point in points], fill=COLORS[0], width=2)
+    for index in sorted({round(share * (len(points) - 1)) for share in (0, 0.25, 0.5, 0.75, 1)}):
+        end = points[index] + looks[index] * (1, -1) * MAP / 8
+        draw.line((*points[index], *end), fill=COLORS[1], width=1)
+    x, y = points[0]
+    draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=COLORS[0])
+
+
+def _fitted(places: Matrix) -> Matrix:
+    """Places `f 2` about their middle, at most 1 across."""
+    middle, size = (places.max(0) + places.min(0)) / 2, np.ptp(places, axis=0).max()
+    return (places - middle) / max(size, 1)
 
 
 def _draw_scale(draw: ImageDraw.ImageDraw, num_frames: int, top: int) -> None:

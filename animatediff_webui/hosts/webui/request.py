@@ -24,7 +24,7 @@ from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.interpolation.models import InterpolationModels
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
-from animatediff_webui.media.poses import read_poses
+from animatediff_webui.media.poses import with_poses
 from animatediff_webui.motion_control import Ensemble, read_ensemble, read_values
 from motion_module.module import MotionModule
 from motion_module.weight_values import DTYPES_TO_RUN_IN
@@ -97,6 +97,8 @@ def prepare(
 ) -> Prepared:
     """Choose the motion modules, and refuse what cannot be done; `clip` is the source that the parameters
     name. Raises the user's errors."""
+    readable = partial(readable_path, is_api=p.is_api)
+    parameters = with_poses(parameters, readable)
     interpolation = _interpolation_models(settings)
     check_method(parameters.interpolation.method, interpolation)
     # Some hosts store UNets in fewer bits than anything can be computed in; the file's own dtype does then.
@@ -106,17 +108,15 @@ def prepare(
     camera = modules.load_camera(parameters.motion.camera.model, module)
     limits = joint_limits([each.spec for each in (module, *others)], camera and camera.spec)
     value = format_value(parameters, model=module.name, model_hash=modules.short_hash(module.name))
-    found = find_units(p, partial(readable_path, is_api=p.is_api))
-    units = with_keyframes(found, clip.keyframes)
+    units = with_keyframes(find_units(p, readable), clip.keyframes)
     source = RequestSource(read_pictures(p), clip, units).settled()
     plan = build_plan(parameters, module=limits, sources=source.infos, num_steps=p.steps)
     parameters.source.keyframes.check(plan.num_frames)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
-    read = partial(read_mask, find=partial(readable_path, is_api=p.is_api))
+    read = partial(read_mask, find=readable)
     ensemble = read_ensemble(
-        plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require, camera=camera,
-        read_poses=partial(read_poses, find=partial(readable_path, is_api=p.is_api)),
+        plan, [module, *others], p.steps, read_mask=read, find_lora=loras.require, camera=camera
     )  # fmt: skip
     ensemble.check_picture(
         is_there=parameters.motion.picture is not None or source.pictures is not None  # img2img has one

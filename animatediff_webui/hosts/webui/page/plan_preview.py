@@ -12,6 +12,7 @@ from animatediff_webui.core.errors import UserError
 from animatediff_webui.core.parameters import parse_parameters
 from animatediff_webui.core.plan import ModuleLimits, build_plan, format_plan
 from animatediff_webui.core.steps import DEFAULT_STEPS
+from animatediff_webui.media.poses import with_poses
 from animatediff_webui.media.sources import opened_source
 
 from .pieces import warning_html
@@ -51,7 +52,7 @@ def preview_plan(
 ) -> str:
     """The plan for these widgets' values, as HTML; `readable` opens what may be named as a source."""
     try:
-        parameters = parse_parameters(values)
+        parameters = with_poses(parse_parameters(values), readable)
         with opened_source(parameters, readable) as clip:
             plan = build_plan(
                 parameters,

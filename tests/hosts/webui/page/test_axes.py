@@ -25,6 +25,15 @@ def test_axis_values_are_read_and_checked():
         AXES["closed_loop"].read("sometimes")
 
 
+def test_axes_of_small_languages_take_what_may_be_typed():
+    for name in ("camera_motion", "noise_weight", "context_schedule", "motion_scale"):
+        assert (AXES[name].type, AXES[name].choices) == (str, ())
+    moves = [str(AXES["camera_motion"].read(text)) for text in ("pan left", "Zoom In 0.5+roll clockwise", "")]
+    assert moves == ["pan left", "zoom in 0.5 + roll clockwise", ""]
+    with pytest.raises(ParameterError, match="camera_motion is 'left', but must be one of still, pan left"):
+        AXES["camera_motion"].read("left")
+
+
 def test_last_frame_axis_reads_picture_files(tmp_path):
     path = tmp_path / "last.png"
     Image.new("RGB", (3, 2)).save(path)

@@ -37,6 +37,16 @@ def test_preview_tells_of_the_source_and_is_as_long_as_it(tmp_path):
     assert "of frames 0" in text
 
 
+def test_preview_draws_the_way_of_a_pose_file_and_says_what_is_wrong_with_it(tmp_path):
+    lines = [f"{frame} 0.5 0.9 0.5 0.5 0 0 1 0 0 {-frame} 0 1 0 0 0 0 1 0" for frame in range(16)]
+    (tmp_path / "poses.txt").write_text("\n".join(lines))
+    values = {"camera_model": "CameraCtrl.ckpt", "camera_poses": str(tmp_path / "poses.txt")}
+    assert "right, 0 to 15" in preview_plan(values, MotionModuleSpec(), PromptFields(), Path)
+    (tmp_path / "poses.txt").write_text(lines[0])
+    found = preview_plan(values, MotionModuleSpec(), PromptFields(), Path)
+    assert "camera_poses has 1 cameras, but 16 frames are generated" in found
+
+
 def test_prompt_fields_are_read_from_what_the_page_sends():
     sent = '{"prompt": "a", "negative_prompt": "b", "steps": "7"}'
     assert read_prompt_fields(sent) == PromptFields("a", "b", 7)

@@ -19,6 +19,8 @@ from PIL import Image
 from animatediff_webui.hosts.diffusers.plan_picture import draw_plan
 from demo_model.evaluation.driven import to_images
 from demo_model.evaluation.sheets import draw_sheet
+from demo_model.evaluation.steered import DOWN, RIGHT, draw_halves, second_module
+from demo_model.evaluation.steered import STAR as STILL
 from demo_model.world import SIZE, draw_outlines
 from standalone import Animator
 
@@ -34,7 +36,6 @@ HELLO = (
     "0: a red circle on a white background\n25%: a purple heart on a yellow background\n"
     "50%: a blue star on a white background\n75%: a green square on a yellow background"
 )
-RIGHT = "a red circle moving right on a blue background"
 OUTLINED = "a white triangle on a blue background"
 """What the README has drawn into the outlines of outline.gif."""
 STAR, HEART = "a yellow star standing still on a purple background", "a white heart moving right over red"
@@ -102,6 +103,49 @@ def draw_motion(animator: Animator) -> Image.Image:
     )
 
 
+def draw_control(animator: Animator) -> Image.Image:
+    left, right = draw_halves()
+    stop: ClipKeywords = {
+        "video_length": 32, "context_scheduler": "batched", "closed_loop": "N", "freenoise": False,
+        "motion_effect": "0: 1 hold, 50%: 0", "noise_type": "constant",
+    }  # fmt: skip
+    rows = [
+        ("effect 0 from half time on", _frames(animator, RIGHT, seed=1, **stop, noise_weight=0)[::4]),
+        (
+            "... and the noise frozen there",
+            _frames(animator, RIGHT, seed=1, **stop, noise_weight="0: 0 hold, 50%: 1")[::4],
+        ),
+    ]
+    for side, mask in (("left", left), ("right", right)):
+        frames = _frames(animator, DOWN, seed=0, motion_effect={"mask": mask})
+        rows.append((f"effect on the {side} half alone", frames[::2]))
+    with second_module(animator) as (both, name):
+        for share in (0.0, 0.7, 1.0):
+            second = {"model": name, "effect": share, "loras": ["drift_right:1"]}
+            image = animator.image_settings(seed=1)
+            clip = both.generate(DOWN, image=image, motion_effect=1 - share, modules=[second])
+            caption = f"{1 - share:.1g} of a module that goes down, {share:g} of one that drifts right"
+            rows.append((caption, list(clip.frames())[::2]))
+    return _draw_small_sheet(rows)
+
+
+def draw_reference(animator: Animator) -> Image.Image:
+    rows = []
+    for words, reference in (("FreeNoise alone", 0), ("with a reference", 1)):
+        clip = _static_frames(animator, STILL, seed=7, video_length=64, reference=reference)
+        rows.append((words, clip[::8]))
+    return _draw_small_sheet(rows)
+
+
+def _draw_small_sheet(rows: list[tuple[str, list[Image.Image]]]) -> Image.Image:
+    """A sheet of frames of 96 pixels in 64 colours, a fifth as large as a file."""
+    small = [
+        (caption, [frame.resize((96, 96), Image.Resampling.LANCZOS) for frame in frames])
+        for caption, frames in rows
+    ]
+    return draw_sheet(small).quantize(64, dither=Image.Dither.NONE)
+
+
 PICTURES = {
     "windows": draw_windows,
     "loop": draw_loop,
@@ -110,6 +154,8 @@ PICTURES = {
     "freeinit": draw_freeinit,
     "freenoise": draw_freenoise,
     "motion": draw_motion,
+    "control": draw_control,
+    "reference": draw_reference,
 }
 
 

@@ -308,6 +308,12 @@ def test_weights_that_travel_go_with_what_else_does(fork, memory, values):
     assert state_of(fork, memory) == before
 
 
+def test_windows_are_as_long_as_their_step_is_given(fork):
+    before = len(fork.model.calls)
+    fork.samples({"overlap": 0, "closed_loop": "N", "context_schedule": "0: 4 hold, 1: 2"})
+    assert [call.rows for call in fork.model.calls[before:]] == [8, 4, 4]
+
+
 def test_request_that_somebody_makes_while_ours_samples_is_not_guided(fork):
     def request_of_others(unet):
         if unet.model_options.get("conditioning_modifiers"):

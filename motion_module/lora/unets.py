@@ -82,6 +82,8 @@ def _find_layer(layout: UNetLayout, name: str) -> nn.Module | None:
 
 def _check_fits(layer: nn.Module, delta: LowRank, name: str, lora: str) -> None:
     weight = layer.weight
+    if isinstance(weight, Tensor) and not weight.is_floating_point():
+        return  # quantised: its shape is that of the packed numbers
     expected = tuple(weight.shape) if isinstance(weight, Tensor) else ()
     shape = (delta.up.shape[0], delta.down.flatten(1).shape[1])
     if expected[:2] != shape:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from motion_module import (
     BrokenMotionModuleError,
@@ -17,6 +18,7 @@ from motion_module import (
     peft_state_dict,
     unmatched_layers,
 )
+from motion_module.lora.unets import unet_loras
 from tests.fingerprints.published import domain_adapter, motion_lora
 from tests.motion_module.ldm_unet import SD15
 from tests.motion_module.samples import (
@@ -252,6 +254,40 @@ def test_domain_adapter_is_offered_to_the_host_under_diffusers_names():
     before = fingerprint_of(module)
     with motion_loras(module, [(adapter, 1.0)]):
         assert_same(before, fingerprint_of(module))
+
+
+class Quantised(nn.Module):
+    """A linear layer whose weights are packed numbers, as hosts keep them to save memory."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.weight = nn.Parameter(layer.weight.to(torch.uint8).reshape(-1, 1), requires_grad=False)
+        self._linear = [layer]
+
+    def forward(self, x):
+        return self._linear[0](x)
+
+
+def test_quantised_unet_is_animated_and_takes_a_domain_adapter():
+    unet, module, inputs = ldm_unet(), module_of(V3), unet_inputs(num_rows=4)
+    adapter = build_motion_lora(random_tensors(domain_adapter(RANK, SD15.widths, SD15.context_dim)))
+
+    def animated():
+        with module.frames(4), injected(unet, module), unet_loras(unet, [(adapter, 1.0)]):
+            return unet(**inputs)
+
+    expected = animated()
+    for parent in list(unet.modules()):
+        for name, layer in list(parent.named_children()):
+            if type(layer) is nn.Linear:
+                setattr(parent, name, Quantised(layer))
+    assert animated().equal(expected)
+    wide = build_motion_lora(random_tensors(domain_adapter(RANK, (32, 96, 96, 96), SD15.context_dim)))
+    with (
+        pytest.raises(MotionModuleError, match="this checkpoint's is"),
+        unet_loras(ldm_unet(), [(wide, 1.0)]),
+    ):
+        pass
 
 
 def test_lora_with_spatial_keys_is_parted():

@@ -111,6 +111,11 @@ def equally_long(schedules: Iterable[Schedule], length: int, empty_chunk: torch.
     return longer
 
 
+def part_weights(conds: Conds) -> list[list[float]]:
+    """What each part of the prompt counts, frame by frame."""
+    return [[part.weight for part in parts] for parts in conds.batch]
+
+
 def num_tokens(schedules: Iterable[Schedule]) -> int:
     """Tokens of the longest cond."""
     return max(len(_tokens(entry.cond)) for schedule in schedules for entry in schedule)

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 if TYPE_CHECKING:
     from motion_module.placeable import Placeable
@@ -36,20 +37,24 @@ def on_device(
 
 @contextmanager
 def whole_layers(module: Placeable) -> Generator[None, None, None]:
-    """Inside, a layer of which anything is not where its input is comes there to run, and goes afterwards."""
-    brought: set[torch.nn.Module] = set()
+    """Inside, what of a layer is not where its input is comes there for it to run, and goes afterwards.
+
+    What is there already stays: hosts that are short of memory know of some kinds of weights alone.
+    """
+    brought: dict[nn.Module, list[nn.Module]] = {}
 
     # What a hook returns would replace inputs or outputs, so these return nothing.
-    def bring(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def bring(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         device = inputs[0].device
-        if any(tensor.device != device for tensor in chain(layer.parameters(), layer.buffers())):
-            brought.add(layer)
-            layer.to(device)
+        parts = [part for part in layer.modules() if _lies_elsewhere(part, device)]
+        if parts:
+            brought[layer] = parts
+            for part in parts:
+                part.to(device)
 
-    def take_back(layer: torch.nn.Module, inputs: object, output: object) -> None:
-        if layer in brought:
-            brought.remove(layer)
-            layer.to("cpu")
+    def take_back(layer: nn.Module, inputs: object, output: object) -> None:
+        for part in brought.pop(layer, ()):
+            part.to("cpu")
 
     with ExitStack() as stack:
         for layer in module.running_parts():
@@ -58,5 +63,11 @@ def whole_layers(module: Placeable) -> Generator[None, None, None]:
         try:
             yield
         finally:
-            for layer in brought:  # it raised
-                layer.to("cpu")
+            for part in chain.from_iterable(brought.values()):  # it raised
+                part.to("cpu")
+
+
+def _lies_elsewhere(part: nn.Module, device: torch.device) -> bool:
+    """Whether a tensor of this very part, not of those within it, is on another device."""
+    own = chain(part.parameters(recurse=False), part.buffers(recurse=False))
+    return any(tensor.device != device for tensor in own)

@@ -24,13 +24,13 @@ from animatediff_webui.deep_cache import DeepCache
 from animatediff_webui.session import Session
 
 from .backends import find_backend
-from .conditioning import Travel, num_parts, travelled
+from .conditioning import Travel, num_parts, part_weights, travelled
 from .controlnet.hints import windowed_hints
 from .controlnet.integrated import applied_units, check_prepared
 from .host_types import Conds, Request, Schedule, TextRequest, has_hires_fix
 from .loras import ActiveLora
 from .model import Animation, animated_model, framed_layers
-from .patched_unet import guided_by
+from .patched_unet import guided_by, weighted_by
 from .patches import replaced, replaced_item
 from .preview import moving_preview
 from .prompts import ClipPrompts, PromptReader
@@ -195,8 +195,8 @@ class ClipSampling:
         self._model.close()
         prepared, plan = self.prepared, self.plan
         backend = find_backend(shared.sd_model)
-        if prepared.guidance is not None and not backend.alternates_parts:
-            self._model.enter_context(guided_by(self.p, self._guidance))
+        if not backend.alternates_parts:
+            self._enter_modifiers()
         check_prepared(self.p, prepared.source.units, is_windowed=plan.is_windowed)
         self._model.enter_context(applied_units(self.p))
         hints = self._model.enter_context(
@@ -227,6 +227,14 @@ class ClipSampling:
             self._ensemble, self.prompts.loras, schedule, prepared.settings.keep_on_gpu, cache
         )
         self._model.enter_context(animated_model(backend, animation, call))
+
+    def _enter_modifiers(self) -> None:
+        """What hosts that join the parts of a prompt themselves are to do otherwise."""
+        if self.prepared.guidance is not None:
+            self._model.enter_context(guided_by(self.p, self._guidance))
+        if self.prompts.joins_prompts:
+            weights = weighted_by(self.p, lambda: part_weights(self.p.get_conds()[0]))
+            self._model.enter_context(weights)
 
     def _blend(self, positive: str, negative: str, clip: ClipPrompts) -> None:
         """Blend the request's conditionings over the frames, once."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from animatediff_webui.core.windows import Window
 from animatediff_webui.hosts.webui.controlnet import sparsectrl
-from animatediff_webui.hosts.webui.placement import on_device
+from animatediff_webui.hosts.webui.placement import on_device, whole_layers
 from motion_module import MotionModule, MotionModuleError, MotionModuleSpec
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +69,20 @@ def test_layers_are_moved_one_by_one_where_the_host_does_so():
         first(torch.zeros(2, 32, 4, 4))
     assert moves == [(first, torch.device("cpu")), (first, "cpu")]
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in module.modules())
+
+
+def test_of_a_layer_that_is_mostly_there_only_the_rest_is_moved():
+    """Hosts that are short of memory bring weights alone to the device."""
+    module = MotionModule(MotionModuleSpec(widths=(32, 32, 32, 32)))
+    first, *_ = module.layers().values()
+    part = nn.Module()
+    part.register_buffer("elsewhere", torch.empty(1, device="meta"))
+    first.part, moves = part, []
+    for each in first.modules():
+        each.to = lambda device, each=each: moves.append((each, device))
+    with whole_layers(module), module.frames(2):
+        first(torch.zeros(2, 32, 4, 4))
+    assert moves == [(part, torch.device("cpu")), (part, "cpu")]
 
 
 def test_controlnet_learns_of_a_run_and_of_none(webui):

@@ -182,7 +182,7 @@ def test_scripts_that_copy_the_unet_go_on_working(fork):
     plain = fork.samples({})
 
     def patch(unet):
-        unet.model_options["sampler_post_cfg_function"] = [lambda denoised, *_: denoised * 0.5]
+        unet.model_options["sampler_post_cfg_function"] = [lambda told: told["denoised"] * 0.5]
         unet.model_options["model_function_wrapper"] = lambda call, args: call(
             args["input"], args["timestep"], **args["c"]
         )
@@ -204,7 +204,8 @@ class KeepingAttention:
         self.kept, self.told = q, options
         return torch.zeros_like(q)
 
-    def guide(self, denoised, patcher, parts, uncond, x, sigma):
+    def guide(self, told):
+        denoised, x = told["denoised"], told["input"]
         self.seen.append((self.kept.clone(), x.clone(), self.told))
         return denoised * 0.9 + 0.1 * self.kept.unflatten(1, x.shape[2:])[: len(x)].permute(0, 3, 1, 2)
 
@@ -230,7 +231,7 @@ def test_script_that_keeps_a_calls_attention_gets_that_of_all_frames(fork, value
 
 def test_attention_of_large_blocks_is_nobodys_to_gather(fork):
     script = KeepingAttention(("input", 1, 0))
-    script.guide = lambda denoised, *_: denoised
+    script.guide = lambda told: told["denoised"]
     p = fork.request({"video_length": 6})
     p._before_every_sampling = [script]
     fork.host.processing.process_images(p)
@@ -300,6 +301,24 @@ def test_guidance_follows_its_schedule(fork, memory):
     assert not torch.allclose(falling, samples)
     assert state_of(fork, memory) == before
     assert len(fork.samples({"cfg_schedule": "0: 7"}, cfg_scale=1)) == 4
+
+
+def test_parts_have_each_frames_own_weights(fork):
+    asked = {"video_length": 4, "prompt_easing": "hold", "motion_effect": 0}
+    heavy, light = "a cat :0.3 AND a dog :1.4", "a cat :0.9 AND a dog :-0.2"
+    samples = fork.samples(asked, prompt=f"0: {heavy}\n2: {light}")
+    assert torch.allclose(samples[:2], fork.samples(asked, prompt=heavy)[:2], atol=1e-3)
+    assert torch.allclose(samples[2:], fork.samples(asked, prompt=light)[2:], atol=1e-3)
+
+
+@pytest.mark.parametrize("values", [{"cfg_scale": 1}, {"negative_prompt": "0: grey\n3: green"}])
+def test_weights_that_travel_go_with_what_else_does(fork, memory, values):
+    prompt = "0: a cat :0 AND a dog\n3: a cat AND a dog :0"
+    fork.samples()
+    before = state_of(fork, memory)
+    samples = fork.samples({"cfg_schedule": "0: 7, 1: 2"}, prompt=prompt, **values)
+    assert samples.isfinite().all()
+    assert state_of(fork, memory) == before
 
 
 def test_windows_are_as_long_as_their_step_is_given(fork):

@@ -15,12 +15,12 @@ def sampling_prepare(unet, x):
 
 
 def compile_weighted_conditions(cond, weights):
-    """For each part the rows of all pictures, and the weight that the last picture has."""
+    """Each part: the rows of all pictures, and the weight that the last picture has."""
     parts = []
     for indices in zip(*weights, strict=True):
         rows = [index for index, _ in indices]
         taken = {key: value[rows] for key, value in cond.items()} if isinstance(cond, dict) else cond[rows]
-        parts.append((taken, indices[-1][1]))
+        parts.append({"cond": taken, "strength": indices[-1][1]})
     return parts
 
 
@@ -41,8 +41,8 @@ def _cat(conds):
 
 def calc_cond_uncond_batch(patcher, cond, uncond, x, sigma):
     """The predictions for prompt and negative prompt; `uncond` is None where it has no effect."""
-    to_run = [(part, weight, 0) for part, weight in cond]
-    to_run += [(uncond, 1.0, 1)] if uncond is not None else []
+    to_run = [(part["cond"], part.get("mask", torch.ones(1, 1, 1)) * part["strength"], 0) for part in cond]
+    to_run += [(uncond, torch.ones(1, 1, 1), 1)] if uncond is not None else []
     to_run.reverse()
     kinds = [kind for _, _, kind in to_run]
     size = len(x)
@@ -67,11 +67,13 @@ def calc_cond_uncond_batch(patcher, cond, uncond, x, sigma):
         outputs = wrapper(patcher.model.apply_model, args).chunk(len(kinds))
     else:
         outputs = patcher.model.apply_model(x_in, sigma_in, **c).chunk(len(kinds))
-    total = sum(weight for _, weight, kind in to_run if not kind)
-    pairs = list(zip(outputs, to_run, strict=True))
-    denoised = sum(output * weight for output, (_, weight, kind) in pairs if not kind) / total
-    others = [output for output, (_, _, kind) in pairs if kind]
-    return denoised, (others[0] if others else torch.zeros_like(denoised)), total
+    pairs = [
+        (output, mult.unsqueeze(1), kind) for output, (_, mult, kind) in zip(outputs, to_run, strict=True)
+    ]
+    total = sum(mult for _, mult, kind in pairs if not kind) + 1e-37
+    denoised = sum(output * mult for output, mult, kind in pairs if not kind) / total
+    others = [output for output, _, kind in pairs if kind]
+    return denoised, (others[0] if others else torch.zeros_like(denoised))
 
 
 def sampling_function(sd_model, x, sigma, uncond, cond, cond_scale, weights):
@@ -79,11 +81,14 @@ def sampling_function(sd_model, x, sigma, uncond, cond, cond_scale, weights):
     if cond_scale == 1.0:
         uncond = None
     parts = compile_weighted_conditions(cond, weights)
+    options = patcher.model_options
     for modifier in patcher.model_options.get("conditioning_modifiers", []):
-        values = patcher.model, x, sigma, uncond, parts, cond_scale, patcher.model_options, 0
-        _, x, sigma, uncond, parts, cond_scale, _, _ = modifier(*values)
-    denoised, negative, strength = calc_cond_uncond_batch(patcher, parts, uncond, x, sigma)
-    denoised = negative + (denoised - negative) * cond_scale * strength
-    for change in patcher.model_options.get("sampler_post_cfg_function", []):
-        denoised = change(denoised, patcher, parts, uncond, x, sigma)
+        values = patcher.model, x, sigma, uncond, parts, cond_scale, options, 0
+        _, x, sigma, uncond, parts, cond_scale, options, _ = modifier(*values)
+    strength = sum(part["strength"] for part in parts)
+    prompt, negative = calc_cond_uncond_batch(patcher, parts, uncond, x, sigma)
+    denoised = negative + (prompt - negative) * cond_scale * strength
+    for change in options.get("sampler_post_cfg_function", []):
+        told = {"cond_denoised": prompt, "uncond_denoised": negative, "input": x, "sigma": sigma}
+        denoised = change({"denoised": denoised, **told})
     return denoised

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from animatediff_webui.core.camera import parse_poses
-from animatediff_webui.core.errors import ParameterError, ScheduleError, UserError, shown
+from animatediff_webui.core.errors import ParameterError, UserError
+from animatediff_webui.core.step_values import StepValues, read_steps
 from motion_module.camera.cameras import Cameras
 from motion_module.camera.injection import camera_merged, check_fits
 from motion_module.camera.network import CameraCtrl
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from animatediff_webui.core import multival
     from animatediff_webui.core.blocks import BlockWeights
     from animatediff_webui.core.plan import MotionPlan, Plan
-    from animatediff_webui.core.schedules import Schedule
     from animatediff_webui.core.windows import Window
 
 ReadMask: TypeAlias = "Callable[[str | Image.Image, int], npt.NDArray[np.float32]]"
@@ -42,17 +42,6 @@ ReadMask: TypeAlias = "Callable[[str | Image.Image, int], npt.NDArray[np.float32
 Loras: TypeAlias = "Sequence[tuple[MotionLora, Strength]]"
 TAKE_PICTURES = "PIA and AnimateLCM-I2V"
 _SIDES = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
-
-
-@dataclass(frozen=True)
-class StepValues:
-    """A value for each sampling step."""
-
-    values: tuple[float, ...]
-
-    def at(self, share: float) -> float:
-        """The value where this share of sampling is done, from 0 to 1."""
-        return self.values[min(int(share * len(self.values) + 1e-6), len(self.values) - 1)]
 
 
 @dataclass(frozen=True)
@@ -240,16 +229,6 @@ def _read_cameras(plan: Plan, read_poses: Callable[[str], str]) -> Cameras | Non
         )
     first = found.first(plan.num_frames)
     return Cameras(torch.tensor(first.poses), torch.tensor(first.lenses))
-
-
-def read_steps(schedule: Schedule | None, num_steps: int, name: str) -> StepValues | None:
-    """A schedule over so many sampling steps, None where there is none. Raises ParameterError."""
-    if schedule is None:
-        return None
-    try:
-        return StepValues(schedule.values(num_steps, what="step"))
-    except ScheduleError as error:
-        raise ParameterError(f"{name} is {shown(str(schedule))}, but {error}.") from error
 
 
 def site_strengths(weights: BlockWeights, module: MotionModule, name: str) -> Mapping[Site, float] | None:

@@ -87,6 +87,7 @@ class Context:
     """Which frames the motion module sees together."""
 
     batch_size: int | None = None
+    schedule: Schedule | None = None
     stride: int = 1
     overlap: int = -1
     closed_loop: str = "R-P"
@@ -547,6 +548,13 @@ FIELDS: tuple[Field, ...] = (
         "them, and IP-Adapter tells of them, travelling from one to the next. Paths; through the API also "
         "base64 or data URLs.",
         private=True,
+    ),
+    _row(
+        "context_schedule", "context.schedule", "Context batch size over steps", Kind.SCHEDULE,
+        "Context windows",
+        "In place of the context batch size, step by step: 0: 16, 50%: 8.",
+        details="Steps are counted from 0, frames are whole. Empty: the same in all steps.",
+        minimum=1, maximum=MAX_CONTEXT_LENGTH,
     ),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from .noise import DEFAULT_NOISE, NOISE_TYPES, free_noise_order
 from .parameters import FIELD_BY_NAME, Camera, Parameters, check_overlap
 from .prompt_travel import PromptTrack, parse_prompt_travel
 from .sources import SourceInfo, length_notes, shortest_source, source_rate
+from .step_values import StepValues, read_steps
 from .steps import DEFAULT_STEPS
 from .windows import ContextLayout, Window, build_spans, build_windows
 from .written import written
@@ -100,7 +102,8 @@ class Plan:
 
     `num_frames` are generated, the first `video_frames` of them make the video, and `played_frames` says in
     which order; the others are saved as PNGs only. `notes` are sentences for the user. `noise_weight` is how
-    much the noise of `noise_order` counts beside each frame's own.
+    much the noise of `noise_order` counts beside each frame's own. `context_lengths` are those of each step,
+    where they change; `layout` is then that of the largest.
     """
 
     parameters: Parameters
@@ -115,12 +118,18 @@ class Plan:
     notes: tuple[str, ...]
     motion: MotionPlan
     noise_weight: FrameValues
+    context_lengths: StepValues | None = None
     sources: tuple[SourceInfo, ...] = ()
 
     @property
     def context_length(self) -> int:
         """Frames in the largest window."""
         return min(self.layout.context_length, self.num_frames)
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether there are steps in which no window holds all frames."""
+        return _is_windowed(self.layout, self.context_lengths)
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -160,9 +169,17 @@ class Plan:
         loop = self.layout.loop
         return loop.is_circular and (loop.rotates or not self.layout.is_single)
 
-    def windows(self, step: int) -> tuple[Window, ...]:
-        """The windows of a sampling step, counted from 0."""
-        return build_windows(self.layout, step)
+    def windows(self, step: int, share: float = 0.0) -> tuple[Window, ...]:
+        """The windows of a sampling step, counted from 0, before which this share of sampling is done."""
+        return build_windows(self.layout_at(share), step)
+
+    def layout_at(self, share: float) -> ContextLayout:
+        """How windows are laid where this share of sampling is done, from 0 to 1."""
+        if self.context_lengths is None:
+            return self.layout
+        length = round(self.context_lengths.at(share))
+        overlap = _overlap(self.parameters.context.overlap, length)
+        return replace(self.layout, context_length=length, overlap=overlap)
 
     @property
     def window_batch(self) -> int:
@@ -191,14 +208,16 @@ class Plan:
 
     def cost(self, num_steps: int) -> PlanCost:
         """What `num_steps` sampling steps cost, for samplers that call the UNet once a step."""
+        times = Counter(
+            (step, self.layout_at(step / steps))
+            for steps in self.steps_per_iteration(num_steps)
+            for step in range(steps)
+        )
         window_calls = frame_calls = 0
-        steps_per_pass = self.steps_per_iteration(num_steps)
-        for step in range(num_steps):
-            spans = build_spans(self.layout, step)
-            passes = len([steps for steps in steps_per_pass if steps > step])
-            window_calls += passes * len(spans)
-            for span in spans:
-                frame_calls += passes * span.length
+        for (step, layout), count in times.items():
+            spans = build_spans(layout, step)
+            window_calls += count * len(spans)
+            frame_calls += count * sum(span.length for span in spans)
         return PlanCost(window_calls, frame_calls)
 
     def __str__(self) -> str:
@@ -212,26 +231,23 @@ def build_plan(
     prompt: str = "",
     negative_prompt: str = "",
     sources: Sequence[SourceInfo] = (),
+    num_steps: int = DEFAULT_STEPS,
 ) -> Plan:
-    """The plan for these parameters, this motion module (None: none) and these prompts.
+    """The plan for these parameters, this motion module (None: none), these prompts and so many steps.
 
     The shortest of `sources` says how many frames there can be, the first one with a rate how fast they play.
     Raises ParameterError and PromptTravelError.
     """
-    context_length = _context_length(parameters, module)
+    context_lengths, context_length = _read_context_length(parameters, module, num_steps)
     video_frames, num_frames, notes = _frame_counts(parameters, context_length, sources)
     layout = _layout(parameters, num_frames, context_length)
-    times, rate = parameters.interpolation.frames_for_each, source_rate(sources)
-    source_fps = None if rate is None else rate * times
+    source_fps = _source_fps(parameters, sources)
     fps = exact_fps(parameters.output.fps or source_fps or DEFAULT_FPS)
     _check_formats(parameters, fps)
-    generated_fps = fps / times
-    tracks = [
-        _read_track(text, parameters, layout, video_frames, generated_fps)
-        for text in (prompt, negative_prompt)
-    ]
-    ping_pong = PING_PONG if layout.loop.returns_in_one_window and layout.is_single else ()
-    played_frames = ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
+    generated_fps = fps / parameters.interpolation.frames_for_each
+    texts = prompt, negative_prompt
+    tracks = [_read_track(text, parameters, layout, video_frames, generated_fps) for text in texts]
+    played_frames = _played_frames(parameters, layout, video_frames)
     is_in_time = _is_same_rate(fps, source_fps) and len(played_frames) == video_frames
     return Plan(
         parameters=parameters,
@@ -244,8 +260,9 @@ def build_plan(
         played_frames=played_frames,
         keeps_sound=is_in_time and _wants_sound(parameters, sources),
         notes=(*notes, *_sound_notes(parameters, sources, is_in_time), *_reference_notes(parameters)),
-        motion=_plan_motion(parameters, layout, generated_fps),
+        motion=_plan_motion(parameters, layout, generated_fps, context_lengths),
         noise_weight=parameters.noise.weight.over_frames(num_frames, generated_fps, "noise_weight"),
+        context_lengths=context_lengths,
         sources=tuple(sources),
     )
 
@@ -280,12 +297,14 @@ def format_plan(plan: Plan, num_steps: int = DEFAULT_STEPS, drawn_steps: int = 4
         *_track_rows("Negative", plan.negative_prompt_track),
     ]
     for step in range(min(drawn_steps, num_steps)):
-        rows += _window_rows(plan, step)
+        rows += _window_rows(plan, step, num_steps)
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
 
 
-def _plan_motion(parameters: Parameters, layout: ContextLayout, fps: Fraction) -> MotionPlan:
+def _plan_motion(
+    parameters: Parameters, layout: ContextLayout, fps: Fraction, lengths: StepValues | None
+) -> MotionPlan:
     motion, num_frames = parameters.motion, layout.num_frames
     return MotionPlan(
         motion.scale.over_frames(num_frames, fps, "motion_scale"),
@@ -294,7 +313,7 @@ def _plan_motion(parameters: Parameters, layout: ContextLayout, fps: Fraction) -
         _plan_view(parameters, num_frames),
         motion.affinity.over_frames(num_frames),
         motion.picture is not None,
-        0.0 if layout.is_single or motion.view_length else motion.reference,
+        motion.reference if _is_windowed(layout, lengths) and not motion.view_length else 0.0,
         motion.reference_end,
         _plan_camera(motion.camera, num_frames),
     )
@@ -335,9 +354,22 @@ def _plan_view(parameters: Parameters, num_frames: int) -> ContextLayout | None:
     )
 
 
-def _context_length(parameters: Parameters, module: ModuleLimits | None) -> int:
-    """The context length, checked against what the module can take."""
-    asked, view_length = parameters.context.batch_size, parameters.motion.view_length
+def _read_context_length(
+    parameters: Parameters, module: ModuleLimits | None, num_steps: int
+) -> tuple[StepValues | None, int]:
+    """The context length of each step, where it changes, and the largest. Raises ParameterError."""
+    lengths = read_steps(parameters.context.schedule, num_steps, "context_schedule")
+    largest = _context_length(parameters, module, lengths)
+    check_overlap(parameters.context.overlap, _shortest(lengths, largest))
+    return lengths, largest
+
+
+def _context_length(parameters: Parameters, module: ModuleLimits | None, steps: StepValues | None) -> int:
+    """The context length, of all steps the largest, checked against what the module can take."""
+    view_length = parameters.motion.view_length
+    name, asked = "batch_size", parameters.context.batch_size
+    if steps is not None:
+        name, asked = "context_schedule", round(max(steps.values))
     if module is None:
         return asked or DEFAULT_CONTEXT_LENGTH
     if view_length > module.max_context_length:
@@ -347,7 +379,7 @@ def _context_length(parameters: Parameters, module: ModuleLimits | None) -> int:
         )
     if asked is not None and asked > module.max_context_length and not view_length:
         raise ParameterError(
-            f"batch_size is {asked}, but must be from 1 to {module.max_context_length}, the most frames this "
+            f"{name} is {asked}, but must be from 1 to {module.max_context_length}, the most frames this "
             "motion module can see at once; for a longer clip raise video_length, for a larger window set "
             "view_length."
         )
@@ -367,16 +399,33 @@ def _check_formats(parameters: Parameters, fps: Fraction) -> None:
 
 def _layout(parameters: Parameters, num_frames: int, context_length: int) -> ContextLayout:
     context = parameters.context
-    check_overlap(context.overlap, context_length)
     return ContextLayout(
         num_frames=num_frames,
         context_length=context_length,
         stride=context.stride,
-        overlap=context_length // 4 if context.overlap == -1 else context.overlap,
+        overlap=_overlap(context.overlap, context_length),
         closed_loop=context.closed_loop,
         scheduler=context.scheduler,
         fuse=context.fuse,
     )
+
+
+def _overlap(asked: int, context_length: int) -> int:
+    return context_length // 4 if asked == -1 else asked
+
+
+def _is_windowed(layout: ContextLayout, lengths: StepValues | None) -> bool:
+    return _shortest(lengths, layout.context_length) < layout.num_frames
+
+
+def _played_frames(parameters: Parameters, layout: ContextLayout, video_frames: int) -> tuple[int, ...]:
+    ping_pong = PING_PONG if layout.loop.returns_in_one_window and layout.is_single else ()
+    return ordered_frames(video_frames, {*parameters.output.reverse, *ping_pong})
+
+
+def _shortest(steps: StepValues | None, context_length: int) -> int:
+    """The context length of the step that has the smallest."""
+    return context_length if steps is None else round(min(steps.values))
 
 
 def _frame_counts(
@@ -404,6 +453,12 @@ def _frame_counts(
             f"first {video_frames} make the video."
         )
     return video_frames, num_frames, tuple(notes)
+
+
+def _source_fps(parameters: Parameters, sources: Sequence[SourceInfo]) -> Fraction | None:
+    """The rate at which the clip keeps the source's speed, None where that has none."""
+    rate = source_rate(sources)
+    return None if rate is None else rate * parameters.interpolation.frames_for_each
 
 
 def _is_same_rate(fps: Fraction, source_fps: Fraction | None) -> bool:
@@ -454,7 +509,12 @@ def _motion_rows(plan: Plan) -> list[tuple[str, str]]:
     """A line for what each value is, and one of its height over the clip, where it changes."""
     motion, cfg = plan.parameters.motion, plan.parameters.cfg_schedule
     rows = [("Module", module.model) for module in motion.modules.modules]
-    texts = {"motion_blocks": motion.blocks, "effect_schedule": motion.effect_schedule, "cfg_schedule": cfg}
+    texts = {
+        "context_schedule": plan.parameters.context.schedule,
+        "motion_blocks": motion.blocks,
+        "effect_schedule": motion.effect_schedule,
+        "cfg_schedule": cfg,
+    }
     for name, text in texts.items():
         if text is not None and str(text):
             rows.append((FIELD_BY_NAME[name].label, str(text)))
@@ -505,11 +565,11 @@ def draw_values(values: Sequence[float]) -> str:
     return "".join(_LEVELS[level] for level in levels)
 
 
-def _window_rows(plan: Plan, step: int) -> list[tuple[str, str]]:
+def _window_rows(plan: Plan, step: int, num_steps: int) -> list[tuple[str, str]]:
     """One line per window: its frames, drawn over the clip."""
     cells = min(plan.num_frames, _DRAWN_FRAMES)
     rows: list[tuple[str, str]] = []
-    for window in plan.windows(step):
+    for window in plan.windows(step, step / num_steps):
         bar = ["."] * cells
         for frame in window.frames:
             bar[frame * cells // plan.num_frames] = "#"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SUITES = (
     "prompts", "windows", "loops", "freeinit", "travel", "video", "control", "control-windows", "sparsectrl",
+    "scale", "stop", "mask", "modules", "reference",
 )  # fmt: skip
 
 
@@ -82,10 +83,11 @@ def _measure_suite(name: str, count: int, folder: Path) -> None:
     from demo_model.loading import load_animator
 
     from .driven import SUITES as driven
+    from .steered import SUITES as steered
     from .suites import SUITES as alone
 
     with quiet_libraries():
-        found = {**alone, **driven}[name](load_animator(), count)
+        found = {**alone, **driven, **steered}[name](load_animator(), count)
     _print(f"{name}, {count} seeds", found.lines)
     _draw_sheets(found.rows, folder, name)
 

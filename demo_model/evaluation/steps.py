@@ -12,6 +12,7 @@ from PIL import Image
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import ModuleLimits, Plan, build_plan
 from animatediff_webui.core.sources import SourceInfo
+from animatediff_webui.core.steps import DEFAULT_STEPS
 from animatediff_webui.core.windows import Window
 
 
@@ -42,8 +43,8 @@ def is_border(windows: Sequence[Window], num_frames: int) -> np.ndarray:
 class LastWindowPlan(Plan):
     """A plan whose frames each come from the last window that has them, unblended."""
 
-    def windows(self, step: int) -> tuple[Window, ...]:
-        windows = super().windows(step)
+    def windows(self, step: int, share: float = 0.0) -> tuple[Window, ...]:
+        windows = super().windows(step, share)
         owners: dict[int, Window] = {}
         for window in windows:
             owners |= dict.fromkeys(window.frames, window)
@@ -61,9 +62,11 @@ def build_last_window_plan(
     prompt: str,
     negative_prompt: str,
     sources: Sequence[SourceInfo] = (),
+    num_steps: int = DEFAULT_STEPS,
 ) -> LastWindowPlan:
     """A plan as systems have it that let the last window win: what blending is compared with."""
     plan = build_plan(
-        parameters, module=module, prompt=prompt, negative_prompt=negative_prompt, sources=sources
-    )
+        parameters, module=module, prompt=prompt, negative_prompt=negative_prompt, sources=sources,
+        num_steps=num_steps,
+    )  # fmt: skip
     return LastWindowPlan(**{field.name: getattr(plan, field.name) for field in fields(plan)})

@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "motion_picture": base64_png((64, 64)), "affinity": "1, 0.9, 0.8",
     "reference": 0.5, "reference_end": 0.75, "window_batch": 2, "camera_model": "CameraCtrl.ckpt",
     "camera_motion": "pan left 0.5 + zoom in", "camera_poses": "poses.txt",
+    "context_schedule": "0: 4, 50%: 3",
     "keyframes": [{"frame": 0, "image": base64_png()}, {"frame": 5, "image": "last.png"}],
 }  # fmt: skip
 """A value of each parameter that is not its default, all of which go together."""
@@ -66,7 +67,7 @@ def api_value(field: Field) -> st.SearchStrategy[Any]:
             st.just({"mask": f"data:image/png;base64,{base64_png()}", "low": 0.1}),
             st.fixed_dictionaries({"schedule": st.just("0: .5, 0.5s: 1 ease in-out")}),
         ),
-        Kind.SCHEDULE: st.sampled_from(["", "0: 7, 50%: 4", "0: 1 hold, 8: .5"]),
+        Kind.SCHEDULE: st.sampled_from(["", "0: 7, 50%: 4", "0: 1 hold, 8: 2.5"]),
         Kind.BLOCKS: st.sampled_from(["", "down 0: 0.5, mid: 0, up 3.1: 2", {"down 2": 0.25, "mid": 1}]),
         Kind.MODULES: st.sampled_from(
             [

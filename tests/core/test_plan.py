@@ -226,6 +226,45 @@ def test_plan_cost_counts_freeinit_passes():
     assert plan({"freeinit_enable": True, "freeinit_fast": True}).cost(12).window_calls == 24
 
 
+def test_plan_windows_have_the_length_that_their_step_is_given():
+    schedule = {"context_schedule": "0: 16 hold, 50%: 8", "context_scheduler": "standard static"}
+    made = plan({"video_length": 16, **schedule}, num_steps=9)
+    lengths = [{window.length for window in made.windows(step, step / 9)} for step in range(9)]
+    assert lengths == [{16}] * 4 + [{8}] * 5
+    assert [window.frames[0] for window in made.windows(8, 8 / 9)] == [0, 6, 8]
+    assert made.is_windowed
+    assert made.context_length == 16
+    assert made.cost(9).window_calls == 4 + 5 * 3
+    assert "Context batch size over steps  0: 16 hold, 50%: 8" in format_plan(made, 9)
+    assert not plan({"context_schedule": "0: 16"}).is_windowed
+
+
+def test_plan_windows_of_fast_freeinit_follow_their_own_steps():
+    fast = {"freeinit_enable": True, "freeinit_fast": True, "freeinit_iters": 2}
+    made = plan(
+        {**fast, "video_length": 8, "context_schedule": "0: 8 hold, 50%: 4", "context_scheduler": "batched"},
+        num_steps=8,
+    )
+    assert made.steps_per_iteration(8) == (4, 8)
+    assert made.cost(8).window_calls == (2 + 2 * 2) + (4 + 4 * 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"context_schedule": "0: 16, 20: 8"}, r"20 is past the last step \(19\): use 0 to 19"),
+        ({"context_schedule": "0: 16, 2s: 8"}, "2s is a time, but steps have none"),
+        ({"context_schedule": "0: 16, 50%: 40"}, "context_schedule is 40, but must be from 1 to 32"),
+        ({"context_schedule": "0: 16, 9: 4", "overlap": 4}, "less than the context batch size \\(4\\)"),
+        ({"context_schedule": "0: 0"}, "context_schedule is 0.*, but must be"),
+        ({"context_schedule": "0: nan"}, "is no entry"),
+    ],
+)
+def test_plan_refuses_a_context_schedule_that_cannot_be(arguments: dict[str, Any], words: str):
+    with pytest.raises(ParameterError, match=words):
+        plan(arguments)
+
+
 def test_plan_fast_freeinit_takes_at_least_one_step():
     assert (
         plan({"freeinit_enable": True, "freeinit_fast": True, "freeinit_iters": 10}).steps_per_iteration(3)[0]

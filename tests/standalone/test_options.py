@@ -191,7 +191,9 @@ EVALUATIONS = (
     ["--suite", "loops", "--seeds", "1"], ["--suite", "freeinit", "--seeds", "1"],
     ["--suite", "travel", "--seeds", "1"], ["--suite", "video", "--seeds", "1"],
     ["--suite", "control", "--seeds", "1"], ["--suite", "control-windows", "--seeds", "1"],
-    ["--suite", "sparsectrl", "--seeds", "1"],
+    ["--suite", "sparsectrl", "--seeds", "1"], ["--suite", "scale", "--seeds", "1"],
+    ["--suite", "stop", "--seeds", "1"], ["--suite", "mask", "--seeds", "1"],
+    ["--suite", "modules", "--seeds", "1"], ["--suite", "reference", "--seeds", "1"],
 )  # fmt: skip
 
 
@@ -202,11 +204,23 @@ def test_every_option_of_the_evaluation_has_a_run_here():
     assert suites | {"prompts"} == set(evaluation.SUITES)
 
 
+def write_motion_lora(path, module):
+    """One that changes a layer of the motion module."""
+    key = next(name for name in module.state_dict() if name.endswith("to_v.weight"))
+    block, width = key.removesuffix(".to_v.weight"), module.state_dict()[key].shape[0]
+    halves = {"down": torch.randn(2, width), "up": torch.randn(width, 2)}
+    save_file({f"{block}.processor.to_v_lora.{half}.weight": weight for half, weight in halves.items()}, path)
+
+
 class QuickAnimator:
-    """Another animator in a hurry, with networks in `folder`."""
+    """Another animator in a hurry, with networks and LoRAs in `folder`."""
 
     def __init__(self, animator, folder):
         self.animator, self.options, self.folder = animator, animator.options, folder
+        self.lora_folders = [folder]
+
+    def image_settings(self, **settings):
+        return self.animator.image_settings(**{**settings, "steps": 2})
 
     def generate(self, prompt, **settings):
         if "controlnet" in settings:
@@ -225,6 +239,7 @@ def test_evaluations_print_figures_and_save_sheets(words, animator, tmp_path, mo
     unet = animator.pipeline.unet
     fresh_controlnet(unet).save_pretrained(tmp_path / "outline")
     fresh_sparsectrl(unet).save_pretrained(tmp_path / "rgb")
+    write_motion_lora(tmp_path / "drift_right.safetensors", animator.module)
     monkeypatch.setattr(loading, "load_animator", lambda **_: QuickAnimator(animator, tmp_path))
     assert main(["evaluate", *words, "--output", str(tmp_path)]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 5

@@ -70,6 +70,7 @@ class PlanBuilder(Protocol):
         prompt: str,
         negative_prompt: str,
         sources: Sequence[SourceInfo],
+        num_steps: int,
     ) -> Plan: ...
 
 
@@ -228,6 +229,7 @@ class Animator:
                 prompt=text,
                 negative_prompt=chosen.negative_prompt,
                 sources=(*source.infos, *guides.infos),
+                num_steps=chosen.steps,
             )
         asked = Asked(chosen, plan, source, guides)
         check_start(chosen, plan, asked.start)

@@ -37,14 +37,15 @@ def draw_plan(plan: Plan, num_steps: int) -> Image.Image:
     """Windows over frames in the first steps, strongest where a window weighs most, and the prompts below."""
     steps = range(min(DRAWN_STEPS, num_steps))
     tracks = [(name, track) for name, track in _tracks(plan) if track.is_travelling]
-    rows = sum(len(plan.windows(step)) for step in steps)
+    windows = [plan.windows(step, step / num_steps) for step in steps]
+    rows = sum(map(len, windows))
     height = 2 * MARGIN + rows * (ROW + 2) + len(steps) * GAP + len(tracks) * (3 * ROW + GAP) + 2 * ROW
     image = Image.new("RGB", (WIDTH, height), PAPER)
     draw = ImageDraw.Draw(image)
     top = MARGIN
     for step in steps:
         draw.text((MARGIN, top), f"Step {step}", fill=INK)
-        for index, window in enumerate(plan.windows(step)):
+        for index, window in enumerate(windows[step]):
             _draw_window(draw, plan.num_frames, window, top, COLORS[index % len(COLORS)])
             top += ROW + 2
         top += GAP

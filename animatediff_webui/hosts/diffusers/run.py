@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from animatediff_webui.core.errors import ParameterError
-from animatediff_webui.motion_control import read_steps
+from animatediff_webui.core.step_values import read_steps
 from animatediff_webui.session import Session
 
 from .guides.hints import HintReader
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
     from animatediff_webui.core.prompt_travel import PromptTrack
     from animatediff_webui.core.schedules import Schedule
+    from animatediff_webui.core.step_values import StepValues
     from animatediff_webui.media.sources import ClipSource
-    from animatediff_webui.motion_control import Ensemble, StepValues
+    from animatediff_webui.motion_control import Ensemble
     from motion_module.control import FrameValues
     from motion_module.schedules import BetaSchedule
 

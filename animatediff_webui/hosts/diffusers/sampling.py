@@ -28,7 +28,8 @@ from .windowed_unet import BeforeWindow, WindowedUNet
 
 if TYPE_CHECKING:
     from animatediff_webui.core.plan import Plan
-    from animatediff_webui.motion_control import Ensemble, StepValues
+    from animatediff_webui.core.step_values import StepValues
+    from animatediff_webui.motion_control import Ensemble
     from motion_module.control import FrameValues
     from motion_module.lora.weights import MotionLora
 

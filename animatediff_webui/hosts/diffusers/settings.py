@@ -46,6 +46,7 @@ class AnimationKeywords(TypedDict, total=False):
     loop_number: int
     closed_loop: str
     batch_size: int | None
+    context_schedule: str | None
     stride: int
     overlap: int
     interp: str

@@ -106,7 +106,7 @@ class WindowedUNet:
             call,
             {**arguments, "sample": sample},
             layout,
-            self._plan.windows(self.step),
+            self._plan.windows(self.step, self.share),
             lambda done, total: self._before_window(self.step, done, total, self.denoised),
             batches=self._batches,
             device=sample.device,

@@ -108,7 +108,9 @@ class Extension:
             parameters = parse_parameters(raw, defaults=read_settings(shared.opts).defaults())
         except USER_ERRORS:
             return None
-        return build_argument(parameters, build_plan(parameters, module=None)) if parameters.enable else None
+        if not parameters.enable:
+            return None
+        return build_argument(parameters, build_plan(parameters, module=None, num_steps=p.steps))
 
     def default_parameters(self) -> Parameters:
         """What the page starts with, as Settings have it."""

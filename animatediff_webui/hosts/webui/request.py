@@ -19,12 +19,13 @@ from animatediff_webui.core.infotext import KEY, format_value
 from animatediff_webui.core.notes import NOTE_KEY
 from animatediff_webui.core.parameters import Parameters
 from animatediff_webui.core.plan import Plan, build_plan, joint_limits
+from animatediff_webui.core.step_values import StepValues, read_steps
 from animatediff_webui.media.interpolation.methods import check_method
 from animatediff_webui.media.interpolation.models import InterpolationModels
 from animatediff_webui.media.masks import read_mask
 from animatediff_webui.media.naming import check_output
 from animatediff_webui.media.poses import read_poses
-from animatediff_webui.motion_control import Ensemble, StepValues, read_ensemble, read_steps, read_values
+from animatediff_webui.motion_control import Ensemble, read_ensemble, read_values
 from motion_module.module import MotionModule
 from motion_module.weight_values import DTYPES_TO_RUN_IN
 
@@ -52,9 +53,9 @@ DENOISING_STRENGTH = 0.75
 class Prepared:
     """A request that was read and checked: what its clips have in common.
 
-    `infotext` is its value in the infotext, `plan` that of a clip without prompts; `source` is what its
-    frames come from, `guidance` the CFG scale over steps, where it changes, `noise_weights` the plan's, with
-    masks read; `interpolation` says where networks that make frames in between are.
+    `infotext` is its value in the infotext, `plan` that of a clip without prompts, in `num_steps`; `source`
+    is what its frames come from, `guidance` the CFG scale over steps, where it changes, `noise_weights` the
+    plan's, with masks read; `interpolation` says where networks that make frames in between are.
     """
 
     parameters: Parameters
@@ -63,6 +64,7 @@ class Prepared:
     infotext: str
     source: RequestSource
     plan: Plan
+    num_steps: int
     guidance: StepValues | None
     noise_weights: FrameValues | None
     interpolation: InterpolationModels
@@ -81,6 +83,7 @@ class Prepared:
             prompt=prompt,
             negative_prompt=negative_prompt,
             sources=self.source.infos,
+            num_steps=self.num_steps,
         )
 
 
@@ -106,7 +109,7 @@ def prepare(
     found = find_units(p, partial(readable_path, is_api=p.is_api))
     units = with_keyframes(found, clip.keyframes)
     source = RequestSource(read_pictures(p), clip, units).settled()
-    plan = build_plan(parameters, module=limits, sources=source.infos)
+    plan = build_plan(parameters, module=limits, sources=source.infos, num_steps=p.steps)
     parameters.source.keyframes.check(plan.num_frames)
     check_keyframes(units, plan.num_frames)
     check_output(Path(p.outpath_samples), parameters.output.request_id)
@@ -120,7 +123,9 @@ def prepare(
     )
     guidance = _read_guidance(p, parameters)
     weights = read_values(plan.noise_weight, read)
-    return Prepared(parameters, settings, ensemble, value, source, plan, guidance, weights, interpolation)
+    return Prepared(
+        parameters, settings, ensemble, value, source, plan, p.steps, guidance, weights, interpolation
+    )
 
 
 def _interpolation_models(settings: Settings) -> InterpolationModels:

@@ -196,7 +196,7 @@ class ClipSampling:
         backend = find_backend(shared.sd_model)
         if prepared.guidance is not None and not backend.alternates_parts:
             self._model.enter_context(guided_by(self.p, self._guidance))
-        check_prepared(self.p, prepared.source.units, is_windowed=plan.num_frames > plan.context_length)
+        check_prepared(self.p, prepared.source.units, is_windowed=plan.is_windowed)
         self._model.enter_context(applied_units(self.p))
         hints = self._model.enter_context(
             windowed_hints(self.p, backend.unet, plan.num_frames, looped=plan.layout.prompts_loop)
@@ -212,7 +212,7 @@ class ClipSampling:
         call = WindowedCall(
             num_frames=plan.num_frames,
             share=min(1, (plan.window_batch or 1) * plan.context_length / plan.num_frames),
-            windows=lambda: plan.windows(self._step()),
+            windows=lambda: plan.windows(self._step(), self._share()),
             num_parts=lambda: num_parts(self.p.get_conds()[0]) if backend.alternates_parts else 1,
             before_window=self._before_window,
             framed=framed,

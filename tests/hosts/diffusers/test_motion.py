@@ -136,6 +136,16 @@ def test_constant_noise_and_no_seed_offset_start_every_frame_alike(still_animato
     assert mixed.equal(own)
 
 
+def test_windows_are_as_long_as_their_step_is_given(animator, plain):
+    settings = {**SHORT, "batch_size": 6, "overlap": 0, "closed_loop": "N"}
+    whole = animator.generate("a circle", **settings)
+    assert animator.generate("a circle", **settings, context_schedule="0: 6").latents.equal(whole.latents)
+    falling = animator.generate("a circle", **settings, context_schedule="0: 6 hold, 1: 3")
+    assert falling.session.windows_begun == falling.session.total_windows == 3
+    assert not torch.allclose(falling.latents, whole.latents)
+    assert "context_schedule" in falling.infotext
+
+
 def test_noise_is_frozen_from_the_frame_on_that_a_schedule_says(still_animator):
     own = still_animator.generate("a circle", **SHORT).latents
     frozen = still_animator.generate(

@@ -6,6 +6,7 @@ import copy
 from types import SimpleNamespace
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from motion_module import alphas_cumprod
@@ -93,6 +94,11 @@ class RealModel(nn.Module):
         self.calls.append(call)
         sigma = t.view(-1, 1, 1, 1)
         output = self.diffusion_model(x / (sigma**2 + 1).sqrt(), prediction.timestep(t), c_crossattn)
+        for place, attention in transformer_options.get("patches_replace", {}).get("attn1", {}).items():
+            tokens = rearrange(x, "b c h w -> b (h w) c")
+            told = {**transformer_options, "block": place, "n_heads": 1}
+            attended = attention(tokens, tokens, tokens, told)
+            output = output + rearrange(attended, "b (h w) c -> b c h w", h=x.shape[2])
         for signals in (control or {}).values():
             output = output + signals.pop()  # the UNet uses them up
         return x - output * sigma

@@ -181,24 +181,47 @@ def test_scripts_that_copy_the_unet_go_on_working(fork):
     assert fork.model.forge_objects.unet.extra_model_patchers_during_sampling == []
 
 
-def test_script_that_keeps_a_calls_attention_wants_one_window(fork):
-    def patch(unet):
-        kept = []
-        unet.model_options["transformer_options"]["patches_replace"] = {"attn1": {("middle", 0, 0): kept}}
-        unet.model_options["model_function_wrapper"] = lambda call, args: call(
-            args["input"], args["timestep"], **args["c"]
-        )
-        unet.model_options["sampler_post_cfg_function"] = [
-            lambda denoised, *_: denoised * torch.ones(fork.model.calls[-1].rows // 2, 1, 1, 1)
-        ]
+class KeepingAttention:
+    """Self-attention guidance, of which the attention is the middle block's queries."""
 
-    p = fork.request({"video_length": 4})
-    p._before_every_sampling = [patch]
+    def __init__(self, place=("middle", 0, 0)):
+        self.kept, self.told, self.seen, self.place = None, None, [], place
+
+    def attention(self, q, k, v, options):
+        self.kept, self.told = q, options
+        return torch.zeros_like(q)
+
+    def guide(self, denoised, patcher, parts, uncond, x, sigma):
+        self.seen.append((self.kept.clone(), x.clone(), self.told))
+        return denoised * 0.9 + 0.1 * self.kept.unflatten(1, x.shape[2:])[: len(x)].permute(0, 3, 1, 2)
+
+    def __call__(self, unet):
+        options = {"patches_replace": {"attn1": {self.place: self.attention}}}
+        unet.model_options["transformer_options"] = options
+        unet.model_options["sampler_post_cfg_function"] = [self.guide]
+
+
+@pytest.mark.parametrize("values", [{}, {"window_batch": 2}, {"closed_loop": "Seamless"}])
+def test_script_that_keeps_a_calls_attention_gets_that_of_all_frames(fork, values):
+    script = KeepingAttention()
+    p = fork.request({"video_length": 6, **values})
+    p._before_every_sampling = [script]
     fork.host.processing.process_images(p)
+    assert script.seen
+    for kept, x, told in script.seen:
+        assert torch.equal(kept, torch.cat([x, x]).flatten(2).transpose(1, 2))
+        assert (told["cond_or_uncond"], told["n_heads"]) == ([1, 0], 1)
+        assert told["uncond_indices"] == list(range(6))
+    assert not torch.equal(p.last_samples, fork.samples({"video_length": 6, **values}))
+
+
+def test_attention_of_large_blocks_is_nobodys_to_gather(fork):
+    script = KeepingAttention(("input", 1, 0))
+    script.guide = lambda denoised, *_: denoised
     p = fork.request({"video_length": 6})
-    p._before_every_sampling = [patch]
-    with pytest.raises(fork.host.api.AnimateDiffError, match="needs all frames in one window"):
-        fork.host.processing.process_images(p)
+    p._before_every_sampling = [script]
+    fork.host.processing.process_images(p)
+    assert len(script.kept) == 8
 
 
 def test_whole_control_signals_that_a_script_has_looked_at_are_taken_apart_for_windows(fork):
@@ -264,6 +287,12 @@ def test_guidance_follows_its_schedule(fork, memory):
     assert not torch.allclose(falling, samples)
     assert state_of(fork, memory) == before
     assert len(fork.samples({"cfg_schedule": "0: 7"}, cfg_scale=1)) == 4
+
+
+def test_windows_are_as_long_as_their_step_is_given(fork):
+    before = len(fork.model.calls)
+    fork.samples({"overlap": 0, "closed_loop": "N", "context_schedule": "0: 4 hold, 1: 2"})
+    assert [call.rows for call in fork.model.calls[before:]] == [8, 4, 4]
 
 
 def test_request_that_somebody_makes_while_ours_samples_is_not_guided(fork):

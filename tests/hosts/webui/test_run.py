@@ -82,7 +82,12 @@ def test_windows_are_all_the_model_sees(webui):
 def test_second_order_sampler_keeps_the_windows_of_a_step(webui, monkeypatch):
     seen = []
     original = Plan.windows
-    monkeypatch.setattr(Plan, "windows", lambda self, step: seen.append(step) or original(self, step))
+
+    def windows(self, step, share):
+        seen.append(step)
+        return original(self, step, share)
+
+    monkeypatch.setattr(Plan, "windows", windows)
     webui.run({"video_length": 8}, sampler_name="Heun")
     assert seen == [0, 0, 1, 1]
 
@@ -300,6 +305,11 @@ def start_noise(webui, arguments):
     finally:
         webui.host.sd_samplers_common.Sampler.sample = original
     return started[0]
+
+
+def test_windows_are_as_long_as_their_step_is_given(webui):
+    webui.run({"overlap": 0, "closed_loop": "N", "context_schedule": "0: 4 hold, 1: 2"})
+    assert [call.rows for call in webui.model.calls] == [8, 4, 4]  # cond and uncond of 4 frames, then of 2
 
 
 def test_noise_is_frozen_from_the_frame_on_that_a_schedule_says(webui):

@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Protocol, cast
 import torch
 from torch import nn
 
-from animatediff_webui.core.errors import UserError
 from animatediff_webui.hosts.webui.controlnet.linked import Deferred, is_deferred
 from animatediff_webui.hosts.webui.host_types import ModelCall
 from animatediff_webui.hosts.webui.patches import replaced, wrapped
 from animatediff_webui.hosts.webui.placement import on_device, whole_layers
 from motion_module.unets import detect_base_model
 
+from .kept_attention import WholeAttention, keeps_attention
+
 if TYPE_CHECKING:
     from motion_module.placeable import Placeable
 
+_ROWS = "rows of the whole call"
 _EXTRA_MODELS = "extra_model_patchers_during_sampling"
 _LITTLE_MEMORY = ("LOW_VRAM", "NO_VRAM")
 """States of the host's memory in which it holds on the device what it runs just now, and no more."""
@@ -116,17 +118,15 @@ class Patched:
 
     @contextmanager
     def wrapped_call(self, wrap: Callable[[ModelCall], ModelCall]) -> Generator[None, None, None]:
-        with wrapped(self.real, "apply_model", lambda apply_model: keyword_call(wrap, apply_model)):
-            try:
-                yield
-            except RuntimeError as error:
-                options = self.model.forge_objects.unet.model_options
-                if keeps_attention(options) and not isinstance(error, torch.cuda.OutOfMemoryError):
-                    raise UserError(
-                        "Self-attention guidance needs all frames in one window: switch it off, or raise the "
-                        f"context batch size to the number of frames (the host says: {error})."
-                    ) from error
-                raise
+        def wrap_call(apply_model: ModelCall) -> ModelCall:
+            return keyword_call(wrap, apply_model, self._keeps_attention)
+
+        with wrapped(self.real, "apply_model", wrap_call):
+            yield
+
+    def _keeps_attention(self) -> bool:
+        """Whether one of the scripts that patched the UNet may keep attention of a call."""
+        return keeps_attention(self.model.forge_objects.unet.model_options)
 
     @contextmanager
     def estimated(self, share: float) -> Generator[None, None, None]:
@@ -170,28 +170,37 @@ class Patched:
         return list({id(each.unet): each.unet for each in structs}.values())
 
 
-def keyword_call(wrap: Callable[[ModelCall], ModelCall], apply_model: ModelCall) -> ModelCall:
-    """`apply_model(x, t, **conditioning)` gone through `wrap`, which knows `call(x, t, conditioning)`."""
+def keyword_call(
+    wrap: Callable[[ModelCall], ModelCall],
+    apply_model: ModelCall,
+    keeps_attention: Callable[[], bool] = lambda: False,
+) -> ModelCall:
+    """`apply_model(x, t, **conditioning)` gone through `wrap`, which knows `call(x, t, conditioning)`.
+
+    Where a script `keeps_attention`, it gets that of all rows.
+    """
 
     def call(x: torch.Tensor, t: torch.Tensor, **conditioning: object) -> torch.Tensor:
         options = cast("Mapping[str, object]", conditioning.pop("transformer_options", {}))
+        whole = WholeAttention(options, len(x))
 
         def call_window(rows: torch.Tensor, times: torch.Tensor, cond: Mapping[str, object]) -> torch.Tensor:
-            told = window_options(options, times, len(x))
+            told: Mapping[str, object] = window_options(options, times, len(x))
+            cond = dict(cond)
+            if _ROWS in cond:
+                told = whole.watching(told, cast("torch.Tensor", cond.pop(_ROWS)))
             control = cond.get("control")
             if isinstance(control, Deferred):
-                cond = {**cond, "control": control.of_window(rows, times, cond, told)}
+                cond["control"] = control.of_window(rows, times, cond, told)
             return apply_model(rows, times, **cond, transformer_options=told)
 
-        return wrap(call_window)(x, t, conditioning)
+        if keeps_attention():
+            conditioning[_ROWS] = whole.rows  # of which each window gets its own
+        prediction = wrap(call_window)(x, t, conditioning)
+        whole.show()
+        return prediction
 
     return call
-
-
-def keeps_attention(options: Mapping[str, object]) -> bool:
-    """Whether a script keeps the attention of a call, to change what comes of it afterwards."""
-    told = cast("Mapping[str, Mapping[str, object]]", options.get("transformer_options") or {})
-    return "attn1" in told.get("patches_replace", {}) and bool(options.get("sampler_post_cfg_function"))
 
 
 def window_options(options: Mapping[str, object], times: torch.Tensor, num_rows: int) -> dict[str, object]:

@@ -59,6 +59,7 @@ def preview_plan(
                 prompt=page.prompt,
                 negative_prompt=page.negative_prompt,
                 sources=clip.infos,
+                num_steps=page.steps,
             )
         parameters.source.keyframes.check(plan.num_frames)
     except UserError as error:

@@ -104,6 +104,7 @@ LAYOUT: tuple[Group, ...] = (
         "Longer clips: context windows",
         (
             ("batch_size", "overlap", "stride"),
+            ("context_schedule",),
             ("context_scheduler", "context_fuse", "window_batch"),
             ("freenoise",),
         ),

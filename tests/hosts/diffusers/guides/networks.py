@@ -98,7 +98,11 @@ def write_ip_adapter(unet, folder: Path, seed: int = 0, kind: str = "plain") -> 
     )  # fmt: skip
     CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
     width = unet.config.cross_attention_dim
-    tensors = {f"image_proj.{key}": torch.randn(shape) for key, shape in PROJECTIONS[kind](width).items()}
+    shapes = PROJECTIONS[kind](width)
+    tensors = {f"image_proj.{key}": torch.randn(shape) for key, shape in shapes.items()}
+    for key in [key for key, shape in shapes.items() if len(shape) == 1 and key.endswith(".weight")]:
+        norm = f"image_proj.{key.removesuffix('.weight')}"
+        tensors |= {f"{norm}.weight": torch.ones(shapes[key]), f"{norm}.bias": torch.zeros(shapes[key])}
     attentions = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
     for number, name in enumerate(attentions):
         hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.weight.shape[0]

@@ -61,6 +61,25 @@ def before_window(index: int, times: int = 1) -> Before:
     return change
 
 
+def before_frame_between(index: int, times: int) -> Before:
+    """In the child, the signal comes before that frame is put in between."""
+
+    def change() -> None:
+        from animatediff_webui import session
+
+        original = session.interpolate
+
+        def interpolate(*args: object, **keywords: object) -> Iterator[object]:
+            for place, frame in enumerate(original(*args, **keywords)):
+                if place == index:
+                    press(times=times)
+                yield frame
+
+        session.interpolate = interpolate
+
+    return change
+
+
 def in_the_gif(times: int) -> Before:
     def change() -> None:
         from animatediff_webui.media.writers import gif
@@ -100,6 +119,21 @@ def test_a_second_one_while_frames_are_made_keeps_them_too(generate, tmp_path):
     ending = child.run(generate("--output", tmp_path, *ASKED, before=before_frame(3, times=2)))
     assert ending.status == 130, ending
     assert frames_in(tmp_path, ".gif") in (3, 4)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_while_frames_are_put_in_between_those_that_are_there_are_kept_and_no_others(
+    times, generate, tmp_path
+):
+    asked = (
+        "--video-length", "6", "--batch-size", "8", "--format", "GIF,PNG", "--interp", "Motion-compensated",
+        "--interp-x", "3",
+    )  # fmt: skip
+    ending = child.run(generate("--output", tmp_path, *asked, before=before_frame_between(7, times)))
+    assert ending.status == 130, ending
+    assert frames_in(tmp_path, ".gif") in (7, 8)
+    assert len([path for path in finals(tmp_path) if path.suffix == ".png"]) == 8
     assert leftovers(tmp_path) == []
 
 

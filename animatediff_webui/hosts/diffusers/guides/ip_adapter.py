@@ -66,8 +66,8 @@ class ImagePrompts:
             inner._load_ip_adapter_weights([prompt.weights for prompt in self.prompts])  # pyright: ignore[reportPrivateUsage]
             yield
         finally:
+            inner.encoder_hid_proj = projection  # first, as some have attentions of their own
             inner.set_attn_processor(dict(processors))
-            inner.encoder_hid_proj = projection
             cast("Any", inner.config).encoder_hid_dim_type = kind  # Any: as diffusers sets it
 
     def tell(self, unet: nn.Module, step: int, num_steps: int) -> None:

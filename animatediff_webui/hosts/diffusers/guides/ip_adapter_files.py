@@ -16,7 +16,7 @@ from motion_module.inspection import check_kind, inspect_file
 from motion_module.kinds import IP_ADAPTER
 from motion_module.weights_files import read_weights
 
-from ..files import existing, one_line, shown_path
+from ..files import existing, one_line, read_json, shown_path
 from ..results import NotEnoughMemoryError, memory_explained
 from .ip_adapter import ImagePrompt, StateDicts
 
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 ENCODER = "image_encoder"
 PLACES = (".", "..", "../models")
 """Where the encoder's folder is, from the adapter's on: as its authors published them."""
-OF_FACES = ("image_proj.proj.2.weight", "image_proj.perceiver_resampler.proj_in.weight")
 OF_ONE_VECTOR = "proj.weight"
+OF_FACES, OF_WHOLE_FACES = ("proj.2.weight", "perceiver_resampler.proj_in.weight"), "proj.3.weight"
+"""What goes by a face's recognition has one of the first; Full Face, which does not, the last, too."""
+SIZES = {OF_ONE_VECTOR: "projection_dim", "proj.0.weight": "hidden_size", "proj_in.weight": "hidden_size"}
+"""The layer that takes in what the image encoder says, and the encoder's setting that is the size of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ def load_ip_adapter(
     from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
     weights = _read(adapter, path, unet)
-    folder = _find_encoder(adapter, path)
+    folder = _find_encoder(adapter, path, _encoded_size(weights))
     try:
         with memory_explained():
             known = cast("Any", CLIPVisionModelWithProjection)  # Any: transformers' types say too little
@@ -99,7 +102,8 @@ def _read(adapter: IpAdapter, path: Path, unet: nn.Module) -> StateDicts:
     file = inspect_file(path)
     check_kind(file, IP_ADAPTER)
     what = f"The IP-Adapter {shown_path(path)}"
-    if any(key in file.shapes for key in OF_FACES):
+    layers = {key.removeprefix("image_proj.") for key in file.shapes}
+    if any(key in layers for key in OF_FACES) and OF_WHOLE_FACES not in layers:
         raise UserError(f"{what} goes by faces, which needs their recognition: choose one without FaceID.")
     config = cast("Config", cast("Any", unet).config)  # Any: torch has no configurations
     widths = {shape[1] for key, shape in file.shapes.items() if key.endswith(".to_k_ip.weight")}
@@ -112,15 +116,37 @@ def _read(adapter: IpAdapter, path: Path, unet: nn.Module) -> StateDicts:
     return parts
 
 
-def _find_encoder(adapter: IpAdapter, path: Path) -> Path:
-    """The folder of its image encoder: the one that is named, or the one beside it."""
+def _encoded_size(weights: StateDicts) -> tuple[str, int] | None:
+    """What the adapter wants of its image encoder: a setting by name, and its value; None where unknown."""
+    layers = weights["image_proj"]
+    return next(((setting, layers[name].shape[1]) for name, setting in SIZES.items() if name in layers), None)
+
+
+def _find_encoder(adapter: IpAdapter, path: Path, wanted: tuple[str, int] | None) -> Path:
+    """The folder of its image encoder: the one that is named, or of those beside it the first that fits."""
     if adapter.image_encoder is not None:
-        return existing(Path(adapter.image_encoder), "image encoder")
-    for place in PLACES:
-        folder = path.parent / place / ENCODER
-        if folder.is_dir():
-            return folder
-    raise UserError(
-        f"The IP-Adapter {shown_path(path)} has no image encoder beside it: put its folder {ENCODER} there, "
-        "or name it as image_encoder."
-    )
+        folders = [existing(Path(adapter.image_encoder), "image encoder")]
+    else:
+        folders = [path.parent / place / ENCODER for place in PLACES]
+        folders = [folder for folder in folders if folder.is_dir()]
+    if not folders:
+        raise UserError(
+            f"The IP-Adapter {shown_path(path)} has no image encoder beside it: put its folder {ENCODER} "
+            "there, or name it as image_encoder."
+        )
+    fitting = [folder for folder in folders if wanted is None or _setting(folder, wanted[0]) == wanted[1]]
+    if wanted is not None and not fitting:
+        raise UserError(
+            f"The image encoder {shown_path(folders[0])} is not the one of the IP-Adapter {path.name} (its "
+            f"{wanted[0]} is {_setting(folders[0], wanted[0])}, wanted is {wanted[1]}): name that one as "
+            "image_encoder."
+        )
+    return fitting[0]
+
+
+def _setting(folder: Path, name: str) -> object:
+    """Of an image encoder's settings. Raises UserError where they cannot be read."""
+    from transformers import CLIPVisionConfig
+
+    known = cast("Any", CLIPVisionConfig)  # Any: transformers' types say too little
+    return getattr(known(**read_json(folder / "config.json")), name)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from animatediff_webui.core.errors import UserError
 
+from ..files import one_line
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -51,15 +53,18 @@ def _from_controlnet_aux(name: str) -> Callable[[], Preprocess]:
     def load() -> Preprocess:
         try:
             from controlnet_aux.processor import Processor
-        except ImportError as error:
+        except Exception as error:  # a torchvision for another PyTorch raises what it likes
             raise UserError(
-                f"This preprocessor is controlnet_aux's {name}, which cannot be imported ({error}): pip "
-                "install controlnet-aux, or use canny or none."
+                f"This preprocessor is controlnet_aux's {name}, which cannot be imported "
+                f"({one_line(error)}): pip install controlnet-aux, or use canny or none."
             ) from error
         try:
             processor = Processor(name)
         except Exception as error:  # its networks' files come from elsewhere, by several libraries
-            raise UserError(f"controlnet_aux cannot load {name} ({error}): use canny or none.") from error
+            raise UserError(
+                f"controlnet_aux cannot load {name} ({one_line(error).rstrip('.')}): let it download the "
+                "network's weights once, which it takes from Hugging Face's hub, or use canny or none."
+            ) from error
         return lambda image: processor(image.convert("RGB"), to_pil=True).convert("RGB").resize(image.size)
 
     return load

@@ -88,8 +88,9 @@ def _name(key: str) -> str:
     return unet_name(key)
 
 
-def write_ip_adapter(unet, folder: Path, seed: int = 0) -> Path:
-    """Write an IP-Adapter for a UNet, with a tiny image encoder beside it, as they are published."""
+def write_ip_adapter(unet, folder: Path, seed: int = 0, kind: str = "plain") -> Path:
+    """Write an IP-Adapter for a UNet, with a tiny image encoder beside it, as they are published; `kind` is
+    plain, plus or full, for faces as a whole."""
     torch.manual_seed(seed)
     config = CLIPVisionConfig(
         hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32,
@@ -97,15 +98,51 @@ def write_ip_adapter(unet, folder: Path, seed: int = 0) -> Path:
     )  # fmt: skip
     CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
     width = unet.config.cross_attention_dim
-    tensors = {
-        "image_proj.proj.weight": torch.randn(4 * width, 12), "image_proj.proj.bias": torch.randn(4 * width),
-        "image_proj.norm.weight": torch.ones(width), "image_proj.norm.bias": torch.zeros(width),
-    }  # fmt: skip
+    shapes = PROJECTIONS[kind](width)
+    tensors = {f"image_proj.{key}": torch.randn(shape) for key, shape in shapes.items()}
+    for key in [key for key, shape in shapes.items() if len(shape) == 1 and key.endswith(".weight")]:
+        norm = f"image_proj.{key.removesuffix('.weight')}"
+        tensors |= {f"{norm}.weight": torch.ones(shapes[key]), f"{norm}.bias": torch.zeros(shapes[key])}
     attentions = [name for name in unet.attn_processors if name.endswith("attn2.processor")]
     for number, name in enumerate(attentions):
         hidden = unet.get_submodule(name.removesuffix(".processor")).to_k.weight.shape[0]
         for key in ("to_k_ip", "to_v_ip"):
-            tensors[f"ip_adapter.{2 * number + 1}.{key}.weight"] = torch.randn(hidden, width)
+            tensors[f"ip_adapter.{2 * number + 1}.{key}.weight"] = torch.randn(hidden, width) * 0.3
     path = folder / "ip-adapter.safetensors"
     save_file(tensors, path)
     return path
+
+
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _plain_projection(width: int) -> dict[str, tuple[int, ...]]:
+    return {"proj.weight": (4 * width, 12), "proj.bias": (4 * width,), **_norm("norm", width)}
+
+
+def _full_projection(width: int) -> dict[str, tuple[int, ...]]:
+    first = {"proj.0.weight": (16, 16), "proj.0.bias": (16,)}
+    return {**first, "proj.2.weight": (width, 16), "proj.2.bias": (width,), **_norm("proj.3", width)}
+
+
+def _plus_projection(width: int, hidden: int = 24, heads: int = 1) -> dict[str, tuple[int, ...]]:
+    shapes = {
+        "latents": (1, 3, hidden), "proj_in.weight": (hidden, 16), "proj_in.bias": (hidden,),
+        "proj_out.weight": (width, hidden), "proj_out.bias": (width,), **_norm("norm_out", width),
+    }  # fmt: skip
+    inner = 64 * heads
+    for layer in range(4):
+        at, behind = f"layers.{layer}.0", f"layers.{layer}.1"
+        shapes |= {
+            **_norm(f"{at}.norm1", hidden),
+            **_norm(f"{at}.norm2", hidden),
+            **_norm(f"{behind}.0", hidden),
+        }
+        shapes |= {f"{at}.to_q.weight": (inner, hidden), f"{at}.to_kv.weight": (2 * inner, hidden)}
+        shapes |= {f"{at}.to_out.weight": (hidden, inner), f"{behind}.1.weight": (4 * hidden, hidden)}
+        shapes |= {f"{behind}.3.weight": (hidden, 4 * hidden)}
+    return shapes
+
+
+PROJECTIONS = {"plain": _plain_projection, "plus": _plus_projection, "full": _full_projection}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -199,6 +200,40 @@ def test_invert_turns_black_on_white_into_white_on_black():
         255,
         254,
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (
+            "raise RuntimeError('operator nms does not exist')",
+            "cannot be imported .operator nms does not exist.",
+        ),
+        (
+            "def Processor(name):\n    raise OSError('No connection.')",
+            "cannot load lineart_realistic .No connection.: let it download the network's weights once",
+        ),
+        (
+            "from PIL import ImageOps\ndef Processor(name):\n"
+            "    return lambda image, to_pil: ImageOps.invert(image).convert('L').resize((8, 8))",
+            None,
+        ),
+    ],
+)
+def test_preprocessor_of_another_package_works_or_says_what_it_lacks(module, words, tmp_path, monkeypatch):
+    (tmp_path / "controlnet_aux").mkdir()
+    (tmp_path / "controlnet_aux" / "__init__.py").touch()
+    (tmp_path / "controlnet_aux" / "processor.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("controlnet_aux", "controlnet_aux.processor"):
+        monkeypatch.setitem(sys.modules, name, None)  # so that it is gone afterwards
+        del sys.modules[name]
+    if words is not None:
+        with pytest.raises(UserError, match=words):
+            load_preprocessor("lineart")
+        return
+    prepared = load_preprocessor("lineart")(Image.new("RGB", (64, 32), "white"))
+    assert (prepared.mode, prepared.size, prepared.getpixel((0, 0))) == ("RGB", (64, 32), (0, 0, 0))
 
 
 def test_network_that_pools_says_nothing_of_the_negative_prompt(animator, tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -107,8 +107,7 @@ class DeepCache:
                     zeros = torch.zeros((len(hidden), *size), dtype=dtype, device=hidden.device)
                     return (zeros,) if kwargs.get("return_dict") is False else zeros
                 output = forward(hidden, *args, **kwargs)
-                first = output[0] if isinstance(output, tuple) else output
-                assert isinstance(first, Tensor)
+                first = cast("Tensor", output[0] if isinstance(output, tuple) else output)
                 self._outputs[layer] = first.shape[1:], first.dtype
                 return output
 
@@ -124,8 +123,7 @@ class DeepCache:
             features = self._kept[self._call, num_groups]
             if self._skips:
                 return features.of(frames)
-            computed = forward(hidden, *args, **kwargs)
-            assert isinstance(computed, Tensor)
+            computed = cast("Tensor", forward(hidden, *args, **kwargs))
             features.keep(computed, frames, num_groups, self._num_frames)
             return computed
 

@@ -10,8 +10,9 @@ from typing import TypeAlias, TypeVar, cast
 
 from PIL import Image
 
-from .errors import ParameterError, shown, shown_text
+from .errors import ParameterError, shown
 from .image import encode_image
+from .objects import read_object
 from .positions import MAX_FRAME_NUMBER
 from .received import is_received_file
 from .written import Written
@@ -114,14 +115,11 @@ def spread_frames(count: int, taken: Sequence[int], num_frames: int) -> list[int
 def _read_object(raw: object, name: str) -> tuple[int, object]:
     if not isinstance(raw, Mapping):
         raise _refused(raw, name)
-    values = {str(key): value for key, value in cast("Mapping[object, object]", raw).items()}
-    for key in values:
-        if key not in _KEYS:
-            raise ParameterError(f"{name} has no {shown_text(key)}: there are {', '.join(_KEYS)}.")
-    frame = values.get("frame")
+    given = read_object(cast("Mapping[object, object]", raw), _KEYS, name)
+    frame = given.get("frame")
     if not _is_frame(frame):
         raise ParameterError(f"{name} has the frame {shown(frame)}, but it must be a number, counted from 0.")
-    return cast("int", frame), values.get("image")
+    return cast("int", frame), given.get("image")
 
 
 def _read_picture(raw: object, name: str, decode: Decode) -> Image.Image | str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from .blocks import ALL_BLOCKS, BlockWeights, parse_blocks
-from .errors import ParameterError, shown, shown_text
+from .errors import ParameterError, shown
+from .objects import read_object
 from .written import Written, written
 
 if TYPE_CHECKING:
@@ -128,11 +129,7 @@ def _parse_module(raw: object, name: str, parse_effect: ParseEffect) -> ExtraMod
         raw = {"model": raw}
     if not isinstance(raw, Mapping):
         raise _refused(raw, name)
-    values = {str(key): value for key, value in cast("Mapping[object, object]", raw).items()}
-    for key in values:
-        if key not in _KEYS:
-            raise ParameterError(f"{name} has no {shown_text(key)}: there are {', '.join(_KEYS)}.")
-    given = {key: value for key, value in values.items() if value is not None}
+    given = read_object(cast("Mapping[object, object]", raw), _KEYS, name)
     model = given.get("model")
     if not isinstance(model, str) or not is_module_name(model):
         raise ParameterError(f"{name} names the model {shown(model)}, but it must be one in the module list.")

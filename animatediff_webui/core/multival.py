@@ -18,7 +18,8 @@ from typing import TypeAlias, cast
 
 from PIL import Image
 
-from .errors import ParameterError, ScheduleError, shown, shown_text
+from .errors import ParameterError, ScheduleError, shown
+from .objects import read_object
 from .schedules import Schedule, looks_like_schedule, parse_schedule
 from .written import NUMBER, Written, written
 
@@ -179,10 +180,7 @@ def _parse_part(text: str, name: str) -> Factor:
 
 
 def _parse_object(values: Mapping[object, object], name: str) -> Iterable[Factor]:
-    for key in values:
-        if key not in _KEYS:
-            raise ParameterError(f"{name} has no {shown_text(str(key))}: there are {', '.join(_KEYS)}.")
-    given = {str(key): value for key, value in values.items() if value is not None}
+    given = read_object(values, _KEYS, name)
     if "mask" not in given and not given.keys().isdisjoint(("low", "high")):
         raise ParameterError(f"{name} has a low or a high, but no mask they are of: name a mask.")
     if "value" in given:
